@@ -1,0 +1,1 @@
+"""AWS Lambda's model as a Python library."""

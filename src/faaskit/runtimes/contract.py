@@ -1,0 +1,229 @@
+"""
+The seam between an invocation and the place that runs it.
+
+A ``Backend`` gives environments; an ``Environment`` takes one event and yields what the
+function does until its end. The local sandbox is one backend; others implement the same
+two protocols and nothing else of faaskit has to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Protocol
+
+from attrs import field, frozen
+
+__all__ = [
+    "Backend",
+    "Chunk",
+    "Code",
+    "Ending",
+    "Environment",
+    "Event",
+    "Limits",
+    "Log",
+    "Outcome",
+    "Request",
+    "ServiceCall",
+    "ServiceFailure",
+    "ServiceReply",
+    "Usage",
+]
+
+Ending = Literal["result", "error", "exit", "signal", "timeout", "out_of_memory"]
+
+
+@frozen
+class Code:
+    """
+    What a template loads: everything that decides whether two functions can share one.
+
+    Attributes:
+        function_name: For logs and the environment variables.
+        handler: ``module:qualified.name``, or a label where the code travels by value.
+        pickled: The function by value (dill), or None where ``handler`` is imported.
+        sys_path: Where the template may import from.
+        environment: The variables that the function sees, AWS's and its own, complete.
+        snapshot: INIT once in the template (True) or in every environment (False).
+    """
+
+    function_name: str
+    handler: str
+    sys_path: tuple[str, ...]
+    environment: Mapping[str, str] = field(hash=False)
+    pickled: bytes | None = field(default=None, repr=False)
+    snapshot: bool = True
+
+
+@frozen
+class Limits:
+    """
+    What an environment is held to. Sizes in MB, times in seconds.
+
+    Attributes:
+        init_timeout: For INIT, which the timeout does not count.
+    """
+
+    memory_size: int
+    timeout: float
+    ephemeral_storage: int = 512
+    network: bool = True
+    readable: tuple[str, ...] = ()
+    init_timeout: float = 10
+
+
+@frozen
+class Request:
+    """
+    One event on its way in.
+
+    Attributes:
+        event: JSON, UTF-8.
+        context: What the context object is made of: names, ARNs, ids.
+    """
+
+    request_id: str
+    event: bytes = field(repr=False)
+    context: Mapping[str, str]
+
+
+@frozen
+class Usage:
+    """
+    What an invocation used, read from the kernel by the outside.
+
+    Attributes:
+        duration_ms: From handing the event over to holding the result.
+        cpu_time_ms: User and system time of the whole tree.
+        max_memory_bytes: The peak of the whole tree.
+        init_duration_ms: None where this invocation did not wait for INIT.
+    """
+
+    duration_ms: float
+    cpu_time_ms: float
+    max_memory_bytes: int
+    init_duration_ms: float | None = None
+
+
+@frozen
+class Log:
+    """A piece of what the function wrote to stdout and stderr."""
+
+    data: bytes = field(repr=False)
+
+
+@frozen
+class ServiceCall:
+    """
+    A request of the function to a service, in AWS's terms.
+
+    Attributes:
+        service: botocore's name of the service, such as ``s3``.
+        operation: AWS's name, such as ``PutObject``.
+        parameters: AWS's parameters, as JSON values, without the streaming body.
+        body: The streaming body, where the operation has one.
+        id: The environment's number for it; the reply carries it back.
+    """
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    body: bytes | None = field(default=None, repr=False)
+    id: int = 0
+
+
+@frozen
+class ServiceFailure:
+    """
+    Why a service call was not carried out.
+
+    Attributes:
+        code: AWS's error code, such as ``AccessDenied`` or ``NoSuchKey``.
+        details: For ``AccessDenied``: ``action``, ``resource`` and ``reason``.
+    """
+
+    code: str
+    message: str
+    details: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class ServiceReply:
+    """
+    The answer to a service call: AWS's output, or a failure.
+
+    Attributes:
+        output: AWS's output members, as JSON values, without the streaming body.
+    """
+
+    output: Mapping[str, Any] = field(factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    failure: ServiceFailure | None = None
+
+
+@frozen
+class Chunk:
+    """A piece of a streamed response."""
+
+    data: bytes = field(repr=False)
+
+
+@frozen
+class Outcome:
+    """
+    The end of an invocation; always the last thing that an environment yields.
+
+    Attributes:
+        ending: ``result`` and ``error`` are the handler's; the others ended its process.
+        payload: The result, or the error object, as JSON. Empty for the others.
+        exit_code: For ``exit``.
+        signal: For ``signal``.
+        phase: ``init`` where it failed before the handler was called.
+        detail: What the outside knows of the reason, for a message.
+    """
+
+    ending: Ending
+    usage: Usage
+    payload: bytes = field(default=b"", repr=False)
+    exit_code: int | None = None
+    signal: int | None = None
+    phase: Literal["init", "invoke"] = "invoke"
+    detail: str = ""
+
+
+Event = Log | ServiceCall | Chunk | Outcome
+
+
+class Environment(Protocol):
+    """A fresh sandbox, good for one event."""
+
+    def run(self, request: Request) -> Iterator[Event]:
+        """
+        Hand the event over and yield what happens, an ``Outcome`` last.
+
+        Closing the iterator early kills the function and all it started.
+
+        Raises:
+            SandboxError: The sandbox failed, not the function.
+        """
+
+    def reply(self, call_id: int, reply: ServiceReply) -> None:
+        """Answer a service call; a reply to a function that is gone is dropped."""
+
+
+class Backend(Protocol):
+    """Where environments come from."""
+
+    def acquire(self, code: Code, limits: Limits) -> Environment:
+        """
+        Return a ready environment of that code.
+
+        Raises:
+            SandboxError: None could be made, through no fault of the function.
+        """
+
+    def warm(self, code: Code, limits: Limits, count: int) -> None:
+        """Run INIT and have ``count`` environments ready before returning."""
+
+    def close(self) -> None:
+        """End every process; none is left when this returns."""
