@@ -24,6 +24,7 @@ __all__ = [
     "Log",
     "Outcome",
     "Request",
+    "RunCancelledError",
     "ServiceCall",
     "ServiceFailure",
     "ServiceReply",
@@ -33,7 +34,11 @@ __all__ = [
 Ending = Literal["result", "error", "exit", "signal", "timeout", "out_of_memory"]
 
 
-@frozen
+class RunCancelledError(Exception):
+    """The run was ended by ``Environment.cancel``."""
+
+
+@frozen(cache_hash=True)
 class Code:
     """
     What a template loads: everything that decides whether two functions can share one.
@@ -45,6 +50,7 @@ class Code:
         sys_path: Where the template may import from.
         environment: The variables that the function sees, AWS's and its own, complete.
         snapshot: INIT once in the template (True) or in every environment (False).
+        sources: Text of files that exist nowhere, such as notebook cells, for stack traces.
     """
 
     function_name: str
@@ -53,9 +59,10 @@ class Code:
     environment: Mapping[str, str] = field(hash=False)
     pickled: bytes | None = field(default=None, repr=False)
     snapshot: bool = True
+    sources: Mapping[str, str] = field(factory=dict, hash=False, repr=False)
 
 
-@frozen
+@frozen(cache_hash=True)
 class Limits:
     """
     What an environment is held to. Sizes in MB, times in seconds.
@@ -80,11 +87,13 @@ class Request:
     Attributes:
         event: JSON, UTF-8.
         context: What the context object is made of: names, ARNs, ids.
+        trace_id: Of X-Ray, for ``_X_AMZN_TRACE_ID``.
     """
 
     request_id: str
     event: bytes = field(repr=False)
     context: Mapping[str, str]
+    trace_id: str = ""
 
 
 @frozen
@@ -197,33 +206,50 @@ Event = Log | ServiceCall | Chunk | Outcome
 class Environment(Protocol):
     """A fresh sandbox, good for one event."""
 
-    def run(self, request: Request) -> Iterator[Event]:
-        """
-        Hand the event over and yield what happens, an ``Outcome`` last.
+    @property
+    def init_duration_ms(self) -> float | None:
+        """How long INIT took, where it ran for this environment."""
 
-        Closing the iterator early kills the function and all it started.
+    def prepare(self) -> Iterator[Event]:
+        """
+        Run INIT if nobody has, and wait until the environment is ready.
+
+        Yields INIT's log and service calls, and an ``Outcome`` only if INIT fails; then
+        the environment is of no more use.
 
         Raises:
             SandboxError: The sandbox failed, not the function.
         """
 
+    def run(self, request: Request) -> Iterator[Event]:
+        """
+        Hand the event over and yield what happens, an ``Outcome`` last. Prepares first.
+
+        Closing the iterator early kills the function and all it started.
+
+        Raises:
+            SandboxError: The sandbox failed, not the function.
+            RunCancelledError: ``cancel`` was called.
+        """
+
     def reply(self, call_id: int, reply: ServiceReply) -> None:
         """Answer a service call; a reply to a function that is gone is dropped."""
 
+    def cancel(self) -> None:
+        """Kill what runs, from any thread."""
+
+    def release(self) -> None:
+        """Give a prepared environment back unused."""
+
 
 class Backend(Protocol):
-    """Where environments come from."""
+    """Where environments come from. Thread-safe."""
 
     def acquire(self, code: Code, limits: Limits) -> Environment:
-        """
-        Return a ready environment of that code.
+        """Return an environment of that code. Nothing is waited for here."""
 
-        Raises:
-            SandboxError: None could be made, through no fault of the function.
-        """
-
-    def warm(self, code: Code, limits: Limits, count: int) -> None:
-        """Run INIT and have ``count`` environments ready before returning."""
+    def keep_ready(self, code: Code, limits: Limits, count: int) -> None:
+        """Have at least ``count`` environments ready from now on."""
 
     def close(self) -> None:
         """End every process; none is left when this returns."""

@@ -1,0 +1,431 @@
+"""App: ties functions, resources and triggers together, and delivers their events."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from faaskit.clock import Clock, SystemClock
+from faaskit.events.asynchronous import AsynchronousQueue, DeadEvent, PendingEvent
+from faaskit.events.delivery import Deliverer
+from faaskit.events.notifications import BucketTriggers
+from faaskit.events.s3 import rule
+from faaskit.exceptions import DefinitionError, FaaskitError
+from faaskit.gate.ask import ask
+from faaskit.gate.gate import Gate, Principal
+from faaskit.gate.invoking import LambdaService
+from faaskit.gate.service import Caller
+from faaskit.names import (
+    DEFAULT_ACCOUNT,
+    DEFAULT_REGION,
+    validate_account,
+    validate_function_name,
+    validate_region,
+)
+from faaskit.resources.bucket import Bucket
+from faaskit.resources.s3 import S3Service
+from faaskit.resources.state import State
+from faaskit.runtimes.contract import ServiceCall, ServiceReply
+from faaskit.runtimes.link import current_link
+
+if TYPE_CHECKING:
+    from faaskit.functions import Function
+    from faaskit.invoke import Invocation, Invoker
+
+__all__ = ["App"]
+
+_log = logging.getLogger(__name__)
+
+_CONCURRENCY = 16
+
+# Every App of this process that is alive, by a key of its own: two may have one name.
+_apps: weakref.WeakValueDictionary[str, App] = weakref.WeakValueDictionary()
+
+
+class App:
+    """
+    Functions, resources and triggers that belong together.
+
+    Making one opens nothing and starts nothing. What is put into its resources, and the
+    events that follow from it, are kept in the state folder, durably; nothing is delivered
+    until ``run``, ``running`` or ``drain``. Inside a function an App is a reference: its
+    resources ask the gate, and it can't be run.
+
+    Args:
+        name: Like a function's: 1 to 64 of ``[a-zA-Z0-9-_]``. A state folder is one App's.
+        state: The state folder; two processes may share it. None: a temporary one, gone
+            at close or at the end of the program.
+        region: In ARNs, events and conditions.
+        account: In ARNs, events and conditions: 12 digits.
+        clock: Decides when events are due; None is the host's.
+
+    Raises:
+        DefinitionError: A name, region or account that AWS does not take.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        state: str | os.PathLike[str] | None = None,
+        region: str = DEFAULT_REGION,
+        account: str = DEFAULT_ACCOUNT,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = validate_function_name(name)
+        self.region = validate_region(region)
+        self.account = validate_account(account)
+        self._clock = SystemClock() if clock is None else clock
+        self._lock = threading.RLock()
+        self._functions: dict[str, Function] = {}
+        self._definitions: dict[str, int] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self._invoker: Invoker | None = None
+        self._state = State(state, app=self.name)
+        self._queue = AsynchronousQueue(self._state, self._clock)
+        self._triggers = BucketTriggers(self._queue, region=region, account=account)
+        self._gate = Gate(
+            LambdaService(self._functions.get, region=region, account=account),
+            S3Service(
+                self._state, buckets=self._buckets, listener=self._triggers, clock=self._clock
+            ),
+            clock=self._clock,
+            region=region,
+        )
+        self._deliverer: Deliverer[Function, Invocation] = Deliverer(
+            self._queue,
+            lambda: self._state.changes,
+            functions=lambda: dict(self._functions),
+            invoke=self._invoke,
+            clock=self._clock,
+        )
+        self._key = os.urandom(16).hex()
+        _apps[self._key] = self
+
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By name: an App that travels is a reference, and carries no connection.
+        return _app_of, (self._key, self.name, self.region, self.account)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what belongs to it -------------------------------------------------------------
+
+    def function(self, handler: Callable[..., Any] | None = None, /, **parameters: Any) -> Any:
+        """
+        Make a handler a function of this app: ``@app.function`` or ``@app.function(…)``.
+
+        Args:
+            handler: What is decorated.
+            parameters: Those of ``faaskit.function``.
+
+        Returns:
+            The Function; without a handler, the decorator.
+
+        Raises:
+            DefinitionError: A parameter out of AWS's range; or the app has a function of
+                that name, defined elsewhere.
+        """
+        from faaskit.functions import define
+
+        return define(handler, owner=self, **parameters)
+
+    def bucket(self, name: str) -> Bucket:
+        """
+        Return the bucket of that name; it is there from now on, and the same each time.
+
+        Raises:
+            DefinitionError: S3 does not take such a name.
+        """
+        with self._lock:
+            bucket = self._buckets.get(name)
+            if bucket is None:
+                bucket = self._buckets[name] = Bucket(name, self)
+            return bucket
+
+    @property
+    def functions(self) -> Mapping[str, Function]:
+        """The app's functions, by name."""
+        return MappingProxyType(self._functions)
+
+    @property
+    def buckets(self) -> Mapping[str, Bucket]:
+        """The app's buckets, by name."""
+        return MappingProxyType(self._buckets)
+
+    @property
+    def invoker(self) -> Invoker:
+        """
+        What runs the app's functions; made at first use, closed with the app.
+
+        Raises:
+            FaaskitError: Inside a function.
+        """
+        self._refuse_inside("invoker")
+        from faaskit.invoke import Invoker
+
+        with self._lock:
+            if self._invoker is None:
+                self._invoker = Invoker()
+            return self._invoker
+
+    # --- delivery -----------------------------------------------------------------------
+
+    def run(
+        self,
+        *,
+        concurrency: int = _CONCURRENCY,
+        on_delivery: Callable[[Invocation], object] | None = None,
+    ) -> None:
+        """
+        Deliver events until Ctrl-C or SIGTERM, then finish those under way.
+
+        A second Ctrl-C hands these back, to be delivered again, and goes on up.
+
+        Args:
+            concurrency: How many deliveries at once, at the most.
+            on_delivery: Called with each Invocation, in the thread that delivered it. Each
+                is in the log, too, at level INFO.
+
+        Raises:
+            FaaskitError: Inside a function; or the app is running already.
+        """
+        self._refuse_inside("run()")
+        if self._state.temporary:
+            _log.warning(
+                "App %r keeps its state in a temporary folder, gone when it closes; pass "
+                "state='…' to App to keep what is not delivered",
+                self.name,
+            )
+        over = threading.Event()
+        with _on_sigterm(over.set), self.running(concurrency, on_delivery):
+            try:
+                over.wait()
+            except KeyboardInterrupt:
+                _log.info("finishing the deliveries under way; Ctrl-C again hands them back")
+
+    @contextlib.contextmanager
+    def running(
+        self,
+        concurrency: int = _CONCURRENCY,
+        on_delivery: Callable[[Invocation], object] | None = None,
+    ) -> Iterator[App]:
+        """
+        Deliver events in the background inside the ``with`` block.
+
+        At its end, no more are begun, and those under way are waited for.
+
+        Args:
+            concurrency: How many at once, at the most.
+            on_delivery: Called with each Invocation, in the thread that delivered it.
+
+        Raises:
+            FaaskitError: Inside a function; or the app is running already.
+        """
+        self._refuse_inside("running()")
+
+        def tell(invocation: Invocation) -> None:
+            _log.info(
+                "delivered %s to %s: %s",
+                invocation.request_id,
+                invocation.function_name,
+                invocation.status,
+            )
+            if on_delivery is not None:
+                on_delivery(invocation)
+
+        self._deliverer.start(concurrency, tell)
+        try:
+            yield self
+        finally:
+            self._deliverer.stop()
+
+    def drain(self) -> list[Invocation]:
+        """
+        Deliver all that is due, one after another, until nothing is.
+
+        By due time, then in the order in which it was accepted. What the deliveries cause
+        themselves is delivered, too, if it is due; a trigger that feeds itself never ends.
+
+        Returns:
+            The invocations, in order, failed ones too.
+
+        Raises:
+            FaaskitError: Inside a function.
+        """
+        self._refuse_inside("drain()")
+        return self._deliverer.drain()
+
+    def pending(self) -> list[PendingEvent]:
+        """Return the asynchronous invocations that are not done, in the order they are due."""
+        self._refuse_inside("pending()")
+        return self._queue.pending()
+
+    def dead(self) -> list[DeadEvent]:
+        """Return the asynchronous invocations that were given up, the latest last."""
+        self._refuse_inside("dead()")
+        return self._queue.dead()
+
+    def close(self) -> None:
+        """
+        Finish what is under way, end every process, close the state; twice is no error.
+
+        Raises:
+            FaaskitError: Inside a function.
+        """
+        self._refuse_inside("close()")
+        self._deliverer.stop()
+        with self._lock:
+            invoker, self._invoker = self._invoker, None
+        if invoker is not None:
+            invoker.close()
+        self._state.close()
+
+    # --- what its functions and resources ask of it -------------------------------------
+
+    def adopt(self, function: Function) -> None:
+        """
+        Take a function in, under its name.
+
+        Raises:
+            DefinitionError: The name is another function's, of another module or place.
+        """
+        with self._lock:
+            known = self._functions.get(function.name)
+            if known is not None and _origin(known) != _origin(function):
+                msg = (
+                    f"App({self.name!r}) has a function {function.name!r} already, that of "
+                    f"{_origin(known)}; this one is {_origin(function)}: pass name='…' to one"
+                )
+                raise DefinitionError(msg)
+            if known is not function:
+                self._definitions[function.name] = self._definitions.get(function.name, 0) + 1
+            self._functions[function.name] = function
+
+    def add_bucket_trigger(
+        self, bucket: Bucket, events: tuple[str, ...], *, prefix: str, suffix: str, function: Any
+    ) -> None:
+        """Have a function invoked for a bucket's events: what ``bucket.on`` does."""
+        wanted = rule(events, prefix=prefix, suffix=suffix)
+        name = getattr(function, "name", None)
+        with self._lock:
+            if not isinstance(name, str) or self._functions.get(name) is not function:
+                what = getattr(function, "__qualname__", None) or repr(function)
+                msg = (
+                    f"{what} is not a function of App({self.name!r}), so bucket {bucket.name!r} "
+                    "can't invoke it: put @app.function beneath @bucket.on"
+                )
+                raise DefinitionError(msg)
+            self._triggers.add(bucket.name, wanted, name, self._definitions[name])
+
+    def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:  # noqa: ARG002
+        """
+        Answer a service call that a running function makes: by its role, and never raising.
+
+        Args:
+            function: Whose role decides.
+            call: Not trusted.
+            request_id: Of the invocation that makes the call.
+        """
+        principal = Principal(
+            role=function.role,
+            session_name=function.name,
+            function_arn=function.arn,
+        )
+        return self._gate.serve(principal, call)
+
+    def perform(self, call: ServiceCall) -> ServiceReply:
+        """Carry out a service call of the app itself, which may do anything."""
+        return self._gate.perform(call, Caller(user_id=self.account))
+
+    def send(self, function: Function, event: bytes) -> str:
+        """
+        Accept an asynchronous invocation; it is durable when this returns.
+
+        Args:
+            function: One of this app's.
+            event: JSON, up to 1 MB.
+
+        Returns:
+            The request id, the same for every attempt.
+
+        Raises:
+            PayloadError: It is larger.
+        """
+        if current_link() is None:
+            return self._queue.send(function.name, event)
+        parameters = {"FunctionName": function.name, "InvocationType": "Event"}
+        output = ask(self, "lambda", "Invoke", parameters, event).output
+        return str(output["ResponseMetadata"]["RequestId"])
+
+    def _invoke(self, function: Function, event: Any, request_id: str) -> Invocation:
+        return self.invoker.invoke(function, event, request_id=request_id)
+
+    def _refuse_inside(self, what: str) -> None:
+        if current_link() is not None:
+            msg = (
+                f"App({self.name!r}).{what} is for the program that owns the app; inside a "
+                "function the app is a reference: use its resources, or function.invoke()"
+            )
+            raise FaaskitError(msg)
+
+
+class _Reference(App):
+    """An App that came by name to a process that is neither its own nor one of its functions'."""
+
+    def perform(self, call: ServiceCall) -> ServiceReply:  # noqa: ARG002
+        raise FaaskitError(self._explanation())
+
+    def send(self, function: Function, event: bytes) -> str:
+        if current_link() is None:
+            raise FaaskitError(self._explanation())
+        return super().send(function, event)
+
+    def _refuse_inside(self, what: str) -> None:
+        super()._refuse_inside(what)
+        raise FaaskitError(self._explanation())
+
+    def _explanation(self) -> str:
+        return (
+            f"App({self.name!r}) came to this process by pickle, as a name: import the module "
+            "that makes it instead, with state='…' to share what it holds"
+        )
+
+
+def _app_of(key: str, name: str, region: str, account: str) -> App:
+    """Return the App itself where it is, elsewhere a reference to it."""
+    app = _apps.get(key)
+    return _Reference(name, region=region, account=account) if app is None else app
+
+
+def _origin(function: Function) -> str:
+    """Return where a function was defined, as ``module.qualified.name``."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+@contextlib.contextmanager
+def _on_sigterm(stop: Callable[[], None]) -> Iterator[None]:
+    """Have SIGTERM call something, where this thread may decide on signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,210 @@
+"""
+The decision: what all policies together say about a request. Pure.
+
+The order is AWS's (IAM User Guide, "Determining whether a request is allowed or denied
+within an account" and "Cross-account policy evaluation logic"):
+
+1. A Deny that applies, in any of the policies: denied.
+2. A caller of the account that owns the resource. A resource-based policy that allows the
+   user, the role's session or everyone decides; one that allows the role stands in for the
+   identity-based policies; one that allows the account leaves it to them. Then the
+   permissions boundary and the session policy must allow, too.
+3. A caller of another account: its own policies must allow, and the resource-based one.
+4. A service: the resource-based policy alone. The account's root user needs no
+   identity-based policy. A federated user without a session policy may do nothing.
+
+Role trust policies and KMS key policies must allow in any case: an identity-based policy
+is not enough for sts:AssumeRole on a role or a KMS action on a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import frozen
+
+from faaskit.exceptions import DefinitionError
+from faaskit.iam.context import read_context
+from faaskit.iam.policies import Attached
+from faaskit.iam.principals import Caller, Grant
+from faaskit.iam.refusal import shortened
+from faaskit.iam.rules import Question
+from faaskit.iam.statements import Statement
+
+__all__ = ["Decision", "Verdict", "decide", "owner_of", "question_of"]
+
+Verdict = Literal["Allow", "ExplicitDeny", "ImplicitDeny"]
+
+_ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9_-]+")
+_OWNED = re.compile(r"arn:[^:]*:[^:]*:[^:]*:([0-9]{12}):")
+# What the policy of the resource itself must allow.
+_TRUSTED_ACTIONS = {
+    "sts:assumerole",
+    "sts:assumerolewithsaml",
+    "sts:assumerolewithwebidentity",
+    "sts:setsourceidentity",
+    "sts:tagsession",
+}
+_ROLE = re.compile(r"arn:[^:]*:iam::[^:]*:role/")
+_KEY = re.compile(r"arn:[^:]*:kms:[^:]*:[^:]*:key/")
+
+
+@frozen
+class Decision:
+    """
+    Whether a request is allowed, and why.
+
+    A decision is true where it allows. Every object without a truth of its own is true, so
+    that ``if role.decide(…)`` would be a permission for everybody.
+
+    Attributes:
+        allowed: Whether.
+        effect: ``Allow``, ``ExplicitDeny`` (a Deny applies) or ``ImplicitDeny`` (nothing
+            allows it).
+        statements: Those that decided; none of an implicit deny.
+        reason: In words: what decided, or what came nearest to allowing it. Statements are
+            counted from 1.
+        policy_type: Of the policy that denied, in AWS's words; empty where it is allowed.
+    """
+
+    allowed: bool
+    effect: Verdict
+    statements: tuple[Statement, ...]
+    reason: str
+    policy_type: str = ""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+def owner_of(resource: object) -> str | None:
+    """Return the account that an ARN names."""
+    found = _OWNED.match(resource) if isinstance(resource, str) else None
+    return found[1] if found else None
+
+
+def question_of(
+    action: object,
+    resource: object,
+    context: Mapping[str, Any] | None,
+    caller: Caller | None,
+    owner: str | None,
+) -> Question:
+    """
+    Return a request as the rules see it, with what AWS itself knows of it.
+
+    Raises:
+        DefinitionError: The action is none, or has wildcards: whether ``s3:*`` is allowed
+            is no question, as no single answer would be true. A context value that has no
+            text.
+    """
+    if not isinstance(action, str) or not _ACTION.fullmatch(action):
+        msg = (
+            f"{action!r} is no action that can be asked about; pass service:Name in full, such "
+            "as 's3:GetObject'"
+        )
+        raise DefinitionError(msg)
+    if not isinstance(resource, str) or not resource:
+        msg = f"{resource!r} is no resource; pass its ARN, or '*' for an action that has none"
+        raise DefinitionError(msg)
+    known = caller.values if caller else {}
+    if owner is not None:
+        known = {**known, "aws:resourceaccount": owner}
+    return Question(action, action.lower(), resource, read_context(context, known), caller)
+
+
+def decide(
+    question: Question,
+    owner: str | None,
+    *,
+    identity: Attached,
+    boundary: Attached | None = None,
+    session: Attached | None = None,
+    resource: Attached | None = None,
+) -> Decision:
+    """
+    Return the decision on a request.
+
+    Args:
+        question: The request.
+        owner: The account of the resource; None is the caller's.
+        identity: The caller's own policies.
+        boundary: Its permissions boundary.
+        session: Its session policies.
+        resource: The resource's own policy.
+    """
+    every = [one for one in (identity, boundary, session, resource) if one]
+    for attached in every:
+        denying = attached.denying(question)
+        if denying:
+            return _denied(question, attached, denying)
+    caller = question.caller
+    same = owner is None or caller is None or owner == caller.account
+    grant, granting = resource.granting(question) if resource else (Grant.NONE, None)
+    allowing = [granting] if granting else []
+    if caller and caller.kind == "service":
+        return _allowed(question, allowing) if grant else _refused(question, resource, _RESOURCE)
+    if same and grant is Grant.DIRECT:
+        return _allowed(question, allowing)
+
+    needed: list[tuple[Attached | None, str]] = []
+    if not ((same and grant is Grant.ROLE) or (caller and caller.root)):
+        needed.append((identity, identity.use))
+    needed += [(one, one.use) for one in (boundary, session) if one]
+    if caller and caller.kind == "federated" and session is None:
+        needed.append((None, "session policy"))
+    for attached_or_none, use in needed:
+        _, clause = attached_or_none.granting(question) if attached_or_none else (None, None)
+        if clause is None:
+            return _refused(question, attached_or_none, use, delegated=bool(grant) and same)
+        allowing.append(clause)
+    if not grant and (not same or _must_be_allowed_there(question)):
+        return _refused(question, resource, _RESOURCE)
+    return _allowed(question, allowing)
+
+
+_RESOURCE = "resource-based policy"
+_Named = tuple[str, Statement]
+
+
+def _must_be_allowed_there(question: Question) -> bool:
+    action, resource = question.folded_action, question.resource
+    if action in _TRUSTED_ACTIONS:
+        return bool(_ROLE.match(resource))
+    return action.startswith("kms:") and bool(_KEY.match(resource))
+
+
+def _allowed(question: Question, allowing: list[_Named]) -> Decision:
+    what = f"{question.action} on {shortened(question.resource)}"
+    if not allowing:
+        reason = f"the root user of the account is allowed {what}: no policy denies it"
+        return Decision(True, "Allow", (), reason)
+    names = " and ".join(name for name, _ in allowing)
+    verb = "allows" if len(allowing) == 1 else "allow"
+    statements = tuple(statement for _, statement in allowing)
+    return Decision(True, "Allow", statements, f"{names} {verb} {what}")
+
+
+def _denied(
+    question: Question, attached: Attached, denying: list[tuple[str, Statement, str]]
+) -> Decision:
+    name, _, doubt = denying[0]
+    reason = f"{name} denies {question.action} on {shortened(question.resource)}"
+    if doubt:
+        reason += f"; that can't be ruled out, so it counts ({doubt})"
+    statements = tuple(statement for _, statement, _ in denying)
+    return Decision(False, "ExplicitDeny", statements, reason, attached.use)
+
+
+def _refused(
+    question: Question, attached: Attached | None, use: str, *, delegated: bool = False
+) -> Decision:
+    reason = f"no {use} allows {question.action} on {shortened(question.resource)}"
+    nearest = attached.nearest(question) if attached else "there is none"
+    if nearest:
+        reason += f": {nearest}"
+    if delegated and use == "identity-based policy":
+        reason += "; the resource-based policy leaves it to the account's own policies"
+    return Decision(False, "ImplicitDeny", (), reason, use)

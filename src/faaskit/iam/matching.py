@@ -1,0 +1,153 @@
+"""
+Wildcards: ``*`` for any characters, none included, and ``?`` for exactly one. Pure.
+
+No regular expressions. A policy and the names it is matched against may both be hostile,
+and ``*a*a*a*b`` turned into one backtracks for ever; a cache of compiled ones is either
+unbounded or thrashed. Two matchers do instead, each of one pass over the text:
+
+- without ``?``, the literal pieces are looked for one after another with ``str.find``.
+  Taking the leftmost place for each is enough: whatever matches further right leaves
+  less room for the rest.
+- with ``?``, every prefix of the pattern that could end here is one bit of an integer
+  (an NFA run bit-parallel): a step is three operations on integers, whatever the stars.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+
+from attrs import frozen
+
+__all__ = ["Pattern", "Token", "Wild", "compile_text", "compile_tokens", "split_tokens"]
+
+
+class Wild(Enum):
+    """What stands for characters that are not written."""
+
+    ANY = "*"
+    ONE = "?"
+
+
+Token = str | Wild
+
+_WILD = re.compile(r"([*?])")
+
+
+@frozen
+class _Exactly:
+    text: str
+
+    def matches(self, text: str) -> bool:
+        return text == self.text
+
+
+@frozen
+class _Pieces:
+    """``prefix*middle*middle*suffix``: at least one star, no question mark."""
+
+    prefix: str
+    middles: tuple[str, ...]
+    suffix: str
+
+    def matches(self, text: str) -> bool:
+        if not text.startswith(self.prefix):
+            return False
+        start, end = len(self.prefix), len(text) - len(self.suffix)
+        # The suffix may not overlap the prefix: "ab*bc" does not match "abc".
+        if start > end or not text.endswith(self.suffix):
+            return False
+        for middle in self.middles:
+            found = text.find(middle, start, end)
+            if found < 0:
+                return False
+            start = found + len(middle)
+        return True
+
+
+@frozen
+class _Bits:
+    """
+    Any pattern, as bits: bit ``i`` is set while the first ``i`` characters are matched.
+
+    Attributes:
+        accepts: Per character, the states that it leads on from.
+        others: The same for characters that the pattern does not name: its ``?``.
+        loops: The states in front of a ``*``, which any character leads back to.
+        goal: The last state.
+    """
+
+    accepts: dict[str, int]
+    others: int
+    loops: int
+    goal: int
+
+    def matches(self, text: str) -> bool:
+        state = 1
+        for character in text:
+            state = ((state & self.accepts.get(character, self.others)) << 1) | (state & self.loops)
+            if not state:
+                return False
+        return bool(state & self.goal)
+
+
+Pattern = _Exactly | _Pieces | _Bits
+
+
+def split_tokens(text: str) -> tuple[Token, ...]:
+    """Return the literal pieces and wildcards of a text, in order."""
+    return tuple(
+        Wild(piece) if piece in {"*", "?"} else piece for piece in _WILD.split(text) if piece
+    )
+
+
+def compile_text(text: str) -> Pattern:
+    """Return the matcher of a text in which ``*`` and ``?`` are wildcards."""
+    return compile_tokens(split_tokens(text))
+
+
+def compile_tokens(tokens: Iterable[Token]) -> Pattern:
+    """Return the matcher of literal pieces and wildcards, in order."""
+    joined = _joined(tokens)
+    if Wild.ONE in joined:
+        return _bits(joined)
+    if Wild.ANY not in joined:
+        return _Exactly("".join(piece for piece in joined if isinstance(piece, str)))
+    literals = [""]
+    for token in joined:
+        if isinstance(token, str):
+            literals[-1] = token
+        else:
+            literals.append("")
+    return _Pieces(literals[0], tuple(literals[1:-1]), literals[-1])
+
+
+def _joined(tokens: Iterable[Token]) -> list[Token]:
+    """Return the tokens with neighbouring literals joined and repeated stars dropped."""
+    joined: list[Token] = []
+    for token in tokens:
+        last = joined[-1] if joined else None
+        if isinstance(token, str) and isinstance(last, str):
+            joined[-1] = last + token
+        elif token != "" and not (token is Wild.ANY and last is Wild.ANY):
+            joined.append(token)
+    return joined
+
+
+def _bits(tokens: list[Token]) -> _Bits:
+    named: dict[str, int] = {}
+    others = loops = 0
+    state = 1
+    for token in tokens:
+        if token is Wild.ANY:
+            loops |= state
+        elif token is Wild.ONE:
+            others |= state
+            state <<= 1
+        else:
+            for character in token:
+                named[character] = named.get(character, 0) | state
+                state <<= 1
+    accepts = {character: bits | others for character, bits in named.items()}
+    return _Bits(accepts, others, loops, state)

@@ -1,0 +1,267 @@
+"""
+Statements at work: compiled once, then asked about each request. Pure.
+
+The rule of an Allow applies where all of it surely does; the rule of a Deny applies unless
+some part of it surely does not. So what can't be told never ends in a permission.
+
+In one case that is stricter than AWS, on purpose: a Deny with a variable that stands for
+nothing. The guide says that such a statement might be invalid as a whole ("Variables and
+tags"); here it denies what it would deny with any text in that place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from faaskit.iam.conditions import Condition, compile_block
+from faaskit.iam.matching import Pattern, Wild, compile_text, compile_tokens
+from faaskit.iam.principals import Caller, Grant, PrincipalRule, compile_principals
+from faaskit.iam.refusal import listed, refuse, shortened
+from faaskit.iam.variables import Template, Values, Variable, parse_template, undefined
+
+__all__ = ["Question", "Rule", "compile_rule", "in_full"]
+
+_ARN_COLONS = 5
+
+
+@frozen
+class Question:
+    """
+    One request, as the rules see it.
+
+    Attributes:
+        folded_action: The action in lower case: actions are compared without case.
+        values: The request context.
+        caller: Who asks; None where that is not known.
+    """
+
+    action: str
+    folded_action: str
+    resource: str
+    values: Values
+    caller: Caller | None
+
+
+@frozen
+class _Actions:
+    texts: tuple[str, ...]
+    negated: bool
+    exact: frozenset[str]
+    patterns: tuple[Pattern, ...]
+
+    def cover(self, folded_action: str) -> bool:
+        named = folded_action in self.exact or any(
+            pattern.matches(folded_action) for pattern in self.patterns
+        )
+        return named is not self.negated
+
+    def same_service(self, folded_action: str) -> bool:
+        service = folded_action.partition(":")[0]
+        return any(text.lower().partition(":")[0] == service for text in self.texts)
+
+
+def _compile_actions(texts: tuple[str, ...], *, negated: bool) -> _Actions:
+    folded = [text.lower() for text in texts]
+    wild = [text for text in folded if "*" in text or "?" in text]
+    exact = frozenset(folded).difference(wild)
+    return _Actions(texts, negated, exact, tuple(compile_text(text) for text in wild))
+
+
+@frozen
+class _Resources:
+    """
+    A Resource or NotResource element.
+
+    Attributes:
+        templates: Those with variables; they have to be put together for each request.
+    """
+
+    texts: tuple[str, ...]
+    negated: bool
+    fixed: tuple[Pattern, ...]
+    templates: tuple[Template, ...]
+    variables: tuple[Variable, ...]
+
+    def surely_cover(self, resource: str, values: Values) -> bool:
+        if self.variables and undefined(self.variables, values) is not None:
+            return False
+        return self._named(resource, values, missing=None) is not self.negated
+
+    def may_cover(self, resource: str, values: Values) -> bool:
+        # A variable without a value could be anything, so it may name the resource; in
+        # NotResource it can't be relied on to spare it.
+        missing = None if self.negated else Wild.ANY
+        return self._named(resource, values, missing=missing) is not self.negated
+
+    def _named(self, resource: str, values: Values, *, missing: Wild | None) -> bool:
+        for pattern in self.fixed:
+            if pattern.matches(resource):
+                return True
+        for template in self.templates:
+            tokens = template.tokens(values, missing=missing)
+            if tokens is not None and compile_tokens(tokens).matches(resource):
+                return True
+        return False
+
+
+def _compile_resources(
+    texts: tuple[str, ...], place: str, *, negated: bool, expand: bool
+) -> _Resources:
+    fixed: list[Pattern] = []
+    templates: list[Template] = []
+    for text in texts:
+        template = parse_template(text, place, expand=expand)
+        first, *others = template.parts
+        if others or not isinstance(first, str):
+            written = first if isinstance(first, str) else ""
+            if written.count(":") < _ARN_COLONS:
+                reason = f"{text!r} has a variable in front of the fifth colon, where AWS has none"
+                refuse(place, reason)
+        elif not in_full(text):
+            template = Template((text + ":*" * (_ARN_COLONS - text.count(":")),))
+        if template.variables:
+            templates.append(template)
+        else:
+            fixed.append(compile_tokens(template.tokens({}) or ()))
+    variables = tuple(variable for one in templates for variable in one.variables)
+    return _Resources(texts, negated, tuple(fixed), tuple(templates), variables)
+
+
+def in_full(text: str) -> bool:
+    """
+    Whether a resource is ``*`` or has all six fields of an ARN.
+
+    In an identity-based policy AWS fills the missing ones with ``*`` (IAM User Guide,
+    "Identify AWS resources with ARNs"); elsewhere it takes no such ARN.
+    """
+    return text == "*" or text.count(":") >= _ARN_COLONS
+
+
+@frozen
+class Rule:
+    """
+    A statement that can be asked.
+
+    Attributes:
+        deny: Whether it denies.
+        resources: None where the statement is about what its policy is attached to.
+        principals: None where the policy's owner is who asks.
+    """
+
+    deny: bool
+    actions: _Actions
+    resources: _Resources | None
+    principals: PrincipalRule | None
+    conditions: tuple[Condition, ...]
+
+    def allows(self, question: Question) -> Grant:
+        """How far the statement allows a request: not at all, if that isn't sure."""
+        values = question.values
+        if self.deny or not self.actions.cover(question.folded_action):
+            return Grant.NONE
+        if self.resources and not self.resources.surely_cover(question.resource, values):
+            return Grant.NONE
+        for condition in self.conditions:
+            if not condition.holds(values):
+                return Grant.NONE
+        return self.principals.grants(question.caller) if self.principals else Grant.DIRECT
+
+    def denies(self, question: Question) -> bool:
+        """Whether the statement denies a request: yes, unless it surely does not."""
+        values = question.values
+        if not self.deny or not self.actions.cover(question.folded_action):
+            return False
+        if self.resources and not self.resources.may_cover(question.resource, values):
+            return False
+        for condition in self.conditions:
+            if condition.holds(values) is False:
+                return False
+        return self.principals is None or self.principals.denies(question.caller)
+
+    def doubt(self, question: Question) -> str:
+        """Return in words what could not be told about a Deny that applies; or nothing."""
+        values = question.values
+        missing = self.resources and undefined(self.resources.variables, values)
+        if missing:
+            return f"{missing.source} stands for nothing in this request"
+        for condition in self.conditions:
+            if condition.holds(values) is None:
+                return f"{condition}: {condition.explain(values)}"
+        return self.principals.doubt(question.caller) if self.principals else ""
+
+    def miss(self, question: Question) -> tuple[int, str]:
+        """
+        Return how near an Allow came to a request, and in words what was missing.
+
+        The number is larger the further it came: service, action, resource, principal,
+        conditions.
+        """
+        values = question.values
+        actions, resources, principals = self.actions, self.resources, self.principals
+        if not actions.cover(question.folded_action):
+            if actions.negated:
+                return 1, f"allows all actions but {listed(actions.texts)}"
+            near = actions.same_service(question.folded_action)
+            return int(near), f"allows {listed(actions.texts)}, not {question.action}"
+        allowed = f"allows the action {question.action}"
+        if resources and not resources.surely_cover(question.resource, values):
+            missing = undefined(resources.variables, values)
+            element = "NotResource" if resources.negated else "resource"
+            mine = f"its {element} {listed(resources.texts)}"
+            if missing is not None:
+                return 2, f"{allowed} but in {mine} {missing.source} stands for nothing"
+            fact = "leaves out" if resources.negated else "does not match"
+            return 2, f"{allowed} but {mine} {fact} {shortened(question.resource)}"
+        allowed = f"{allowed} on {shortened(question.resource)}"
+        if principals and not principals.grants(question.caller):
+            who = question.caller.text if question.caller else "an unknown principal"
+            element = "NotPrincipal" if principals.negated else "principal"
+            fact = "may name" if principals.negated else "does not name"
+            return 3, f"{allowed} but its {element} {principals.text} {fact} {who}"
+        for condition in self.conditions:
+            if not condition.holds(values):
+                return 4, f"{allowed} but only if {condition}: {condition.explain(values)}"
+        return 5, allowed
+
+
+def compile_rule(document: Mapping[str, Any], place: str, *, expand: bool) -> Rule:
+    """
+    Return the rule of a statement that was checked.
+
+    Args:
+        document: The statement, as AWS writes it.
+        place: Its path, for messages.
+        expand: Whether the policy's version has variables.
+
+    Raises:
+        DefinitionError: A value is not what its operator compares, or a variable is
+            malformed.
+    """
+    not_action, not_resource = "NotAction" in document, "NotResource" in document
+    actions = _texts(document["NotAction" if not_action else "Action"])
+    resources: _Resources | None = None
+    if not_resource or "Resource" in document:
+        name = "NotResource" if not_resource else "Resource"
+        resources = _compile_resources(
+            _texts(document[name]), f"{place}.{name}", negated=not_resource, expand=expand
+        )
+    principals: PrincipalRule | None = None
+    not_principal = "NotPrincipal" in document
+    if not_principal or "Principal" in document:
+        element = document["NotPrincipal" if not_principal else "Principal"]
+        principals = compile_principals(element, negated=not_principal)
+    block = document.get("Condition", {})
+    return Rule(
+        document["Effect"] == "Deny",
+        _compile_actions(actions, negated=not_action),
+        resources,
+        principals,
+        compile_block(block, f"{place}.Condition", expand=expand),
+    )
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,130 @@
+"""Contents as files. Their names are drawn here: no name from outside gets near the disk."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from faaskit.resources.host import explained
+
+__all__ = ["Blobs", "fsync_folder", "owner_of"]
+
+# What a file system says that has no hard links, or no more of them for this file.
+_NO_LINK = {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS}
+
+
+class Blobs:
+    """
+    The contents in a folder: written once, never changed, removed when no row names them.
+
+    A blob's name begins with the token of the process that wrote it. So whoever tidies up
+    can tell a leftover from a write in progress, whose row is not committed yet: a blob of
+    a process that is gone can't come to be named any more.
+
+    Args:
+        folder: Exists already.
+        token: Of this process.
+    """
+
+    def __init__(self, folder: Path, token: str) -> None:
+        self._folder = folder
+        self._token = token
+        self._numbers = itertools.count()  # next() on it is atomic: threads share it
+
+    def write(self, data: bytes) -> str:
+        """
+        Put a content on the disk and return its name; it is durable when this returns.
+
+        First under a name that no one looks for, then renamed: whatever bears a blob's
+        name is whole.
+
+        Raises:
+            SandboxError: The disk is full, or fails.
+        """
+        name = self._next_name()
+        part = self._folder / f"{name}.part"
+        with explained(self._folder.parent):
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(self._folder / name)
+            fsync_folder(self._folder)
+        return name
+
+    def duplicate(self, source: str) -> str:
+        """
+        Give a content a second name, durably, without copying it where that can be.
+
+        Raises:
+            FileNotFoundError: The source is gone.
+        """
+        name = self._next_name()
+        with explained(self._folder.parent, absence=False):
+            try:
+                os.link(self._folder / source, self._folder / name)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                self._copy(source, name)
+            fsync_folder(self._folder)
+        return name
+
+    def read(self, name: str) -> bytes:
+        """
+        Return a content.
+
+        Raises:
+            FileNotFoundError: It was removed: its row has changed meanwhile.
+        """
+        with explained(self._folder.parent, absence=False):
+            return (self._folder / name).read_bytes()
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove contents that no row names any more; what can't be removed stays."""
+        for name in names:
+            try:
+                (self._folder / name).unlink(missing_ok=True)
+            except OSError:  # noqa: PERF203
+                # It only takes room: it is swept when the folder is opened after this
+                # process. The write that replaced it is done and acknowledged.
+                continue
+
+    def leftovers(self, gone: Collection[str]) -> Iterator[str]:
+        """Yield the names of files, part-written ones too, of processes that are gone."""
+        for path in self._folder.iterdir():
+            if owner_of(path.name) in gone:
+                yield path.name
+
+    def owners(self) -> set[str]:
+        """Return the tokens of all that wrote what is there."""
+        return {owner_of(path.name) for path in self._folder.iterdir()}
+
+    def _copy(self, source: str, name: str) -> None:
+        part = self._folder / f"{name}.part"
+        with (self._folder / source).open("rb") as original, part.open("xb") as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        part.rename(self._folder / name)
+
+    def _next_name(self) -> str:
+        return f"{self._token}-{next(self._numbers)}"
+
+
+def owner_of(name: str) -> str:
+    """Return the token of the process that wrote a blob."""
+    return name.partition("-")[0]
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a file's own fsync does not."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

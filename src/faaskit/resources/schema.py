@@ -1,0 +1,107 @@
+"""
+Every table of the state file, in one place: one version number counts for all of them.
+
+A change adds an entry to ``_STEPS``; entries that were published are never edited. Times
+are milliseconds since 1970. Only SQL that SQLite 3.24 (2018) knows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from faaskit.exceptions import DefinitionError
+
+__all__ = ["VERSION", "migrate"]
+
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        # Whose folder this is: 'app'.
+        "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        # The last sequencer that was given out. One row.
+        "CREATE TABLE sequence (value INTEGER NOT NULL)",
+        "INSERT INTO sequence VALUES (0)",
+        # Keys are bytes: S3 lists in the order of their UTF-8, and a key may hold a NUL.
+        """CREATE TABLE objects (
+            bucket TEXT NOT NULL,
+            key BLOB NOT NULL,
+            blob TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            etag TEXT NOT NULL,
+            content_type TEXT NOT NULL,
+            metadata TEXT NOT NULL,
+            modified_ms INTEGER NOT NULL,
+            PRIMARY KEY (bucket, key)
+        ) WITHOUT ROWID""",
+        # Asynchronous invocations that wait or are under way. AUTOINCREMENT: an id is
+        # never given twice, so that a late answer can't be taken for another event's.
+        """CREATE TABLE events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            request_id TEXT NOT NULL UNIQUE,
+            function TEXT NOT NULL,
+            event BLOB NOT NULL,
+            accepted_ms INTEGER NOT NULL,
+            due_ms INTEGER NOT NULL,
+            tried_ms INTEGER,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            throttles INTEGER NOT NULL DEFAULT 0,
+            owner TEXT,
+            claim INTEGER NOT NULL DEFAULT 0
+        )""",
+        "CREATE INDEX events_due ON events (due_ms, id) WHERE owner IS NULL",
+        "CREATE INDEX events_owned ON events (owner) WHERE owner IS NOT NULL",
+        # What was given up, newest last, bounded.
+        """CREATE TABLE dead_events (
+            id INTEGER PRIMARY KEY,
+            request_id TEXT NOT NULL,
+            function TEXT NOT NULL,
+            event BLOB NOT NULL,
+            accepted_ms INTEGER NOT NULL,
+            died_ms INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            detail TEXT NOT NULL
+        )""",
+    ),
+)
+
+VERSION = len(_STEPS)
+
+
+def migrate(connection: sqlite3.Connection, *, app: str, folder: str) -> None:
+    """
+    Bring a state file up to this version, and see that it is this app's.
+
+    Args:
+        connection: In autocommit mode, with no one else opening the file meanwhile.
+        app: The app's name; an empty file becomes its.
+        folder: For messages.
+
+    Raises:
+        DefinitionError: The file is of a later version, or another app's.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        msg = (
+            f"state folder {folder} is of version {version}, written by a later faaskit; this "
+            f"one knows versions up to {VERSION}: upgrade faaskit or choose another folder"
+        )
+        raise DefinitionError(msg)
+    if version < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in _STEPS[version:]:
+                for statement in step:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("INSERT OR IGNORE INTO about VALUES ('app', ?)", (app,))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+    (owner,) = connection.execute("SELECT value FROM about WHERE name = 'app'").fetchone()
+    if owner != app:
+        msg = (
+            f"state folder {folder} is that of App({owner!r}), not of App({app!r}): their "
+            f"functions and buckets would mix; give App({app!r}) a folder of its own"
+        )
+        raise DefinitionError(msg)

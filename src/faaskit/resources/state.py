@@ -1,0 +1,405 @@
+"""
+The state folder: one SQLite file for all that is small, ``blobs/`` for contents.
+
+::
+
+    FOLDER/
+    ├─ state.sqlite (-wal, -shm)   rows; see schema.py
+    ├─ write.lock                  held for every commit and checkpoint
+    ├─ blobs/TOKEN-N               contents; see blobs.py
+    └─ processes/TOKEN             who is there; see presence.py
+
+Theory of operation
+- *Durable*: write-ahead log with synchronous=FULL, so a commit that returned is on the disk.
+- *Several threads*: one connection, and a lock around its use. A connection for each thread
+  was rejected: SQLite has one writer at a time anyway, reads take microseconds, and a fork
+  (below) could not close connections that other threads are using.
+- *Several processes*: each has a connection; ``write.lock`` (flock) is held around each
+  write, checkpoint, open and close. SQLite has locks of its own, but its versions up to
+  3.51.2 can lose commits when one process checkpoints while another one commits and begins
+  the log anew. Waiting for a flock is also prompt, where SQLite's busy handler sleeps.
+- *Forks*: SQLite counts its locks in memory. In a forked child that memory says that locks
+  are held which belong to the parent, and the child's writes can be lost, or corrupt the
+  file. So before a fork every connection is closed, with no transaction under way; parent
+  and child each open anew when they need it. A program that is started (exec) is no matter:
+  it inherits nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+from faaskit.exceptions import FaaskitError, SandboxError
+from faaskit.resources.blobs import Blobs, fsync_folder
+from faaskit.resources.host import explained
+from faaskit.resources.presence import Presence, forget_inherited, is_alive, tokens
+from faaskit.resources.schema import migrate
+
+__all__ = ["Changes", "State"]
+
+_TEMPORARY = "faaskit-state-"
+_CHECKPOINT_BYTES = 4 << 20
+# Only readers of other processes are waited for by SQLite itself, in recovery.
+_BUSY_SECONDS = 60.0
+
+
+class Changes:
+    """
+    Tells whoever waits that something was committed.
+
+    Attributes:
+        condition: Notified after each commit of this process.
+    """
+
+    def __init__(self) -> None:
+        self.condition = threading.Condition()
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How often it was told; read it before looking, compare it before waiting."""
+        return self._count
+
+    def tell(self) -> None:
+        """Wake everyone who waits."""
+        with self.condition:
+            self._count += 1
+            self.condition.notify_all()
+
+
+class _Session:
+    """What is open of a folder: all that has to be let go of at the end."""
+
+    def __init__(self, folder: Path, lock: threading.RLock, *, remove: bool) -> None:
+        self.pid = os.getpid()
+        self.folder = folder
+        self.lock = lock
+        self.remove = remove
+        self.connection: sqlite3.Connection | None = None
+        self.presence: Presence | None = None
+
+    def end(self) -> None:
+        """Close everything. Also run at exit, and when the State is garbage."""
+        if self.pid != os.getpid():
+            return  # A forked child: nothing of it is the child's.
+        with self.lock:  # at exit, a thread that never ends may be in the middle of something
+            self.disconnect()
+            if self.presence is not None:
+                self.presence.end()
+            if self.remove:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def disconnect(self) -> None:
+        """
+        Close the connection; the last one of all processes moves the log into the file.
+
+        Without ``write.lock``: SQLite checkpoints here only if it can lock out everyone
+        else, and garbage may be collected while this very thread holds ``write.lock`` for
+        another State of the folder.
+        """
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+
+class State:
+    """
+    What is stored, shared by the threads of this process and with other processes.
+
+    Nothing is opened or made before the first use.
+
+    Args:
+        folder: Made if it is not there. None: a temporary one, removed at close or exit.
+        app: The app's name; a folder is one app's.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None, *, app: str) -> None:
+        self.temporary = folder is None
+        self.changes = Changes()
+        self._app = app
+        # The working directory may change before the first use.
+        self._folder = None if folder is None else Path(folder).expanduser().absolute()
+        self._lock = threading.RLock()
+        self._session: _Session | None = None
+        self._blobs: Blobs | None = None
+        self._finalizer: weakref.finalize[..., State] | None = None
+        self._closed = False
+
+    @property
+    def folder(self) -> Path:
+        """Where it is; opens it."""
+        with self._lock:
+            self._connected()
+            assert self._session is not None
+            return self._session.folder
+
+    @property
+    def token(self) -> str:
+        """This process's, in this folder; another one after a fork."""
+        with self._lock:
+            self._connected()
+            assert self._session is not None
+            assert self._session.presence is not None
+            return self._session.presence.token
+
+    @property
+    def blobs(self) -> Blobs:
+        """The contents."""
+        with self._lock:
+            self._connected()
+            assert self._blobs is not None
+            return self._blobs
+
+    def is_alive(self, token: str) -> bool:
+        """Return whether the process that holds a token is still there."""
+        return is_alive(self.folder / "processes", token)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """
+        Lend the connection for queries, each of which sees what is committed by then.
+
+        Raises:
+            SandboxError: The host failed.
+        """
+        with self._lock, explained(self._folder):
+            yield self._connected()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """
+        Lend the connection inside a transaction; it is durable when the block has ended.
+
+        An exception in the block undoes it all.
+
+        Raises:
+            SandboxError: The host failed, such as a disk that is full.
+        """
+        with self._lock, explained(self._folder):
+            connection = self._connected()
+            assert self._session is not None
+            with _exclusive(self._session.folder):
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.rollback()
+                    raise
+                self._checkpoint(connection)
+        self.changes.tell()
+
+    def close(self) -> None:
+        """Let go of everything; a temporary folder is removed. Twice is no error."""
+        with self._lock:
+            self._closed = True
+            self._blobs = None
+            self._session = None
+            if self._finalizer is not None:
+                self._finalizer()
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Move a log that has grown into the file. SQLite's own way would hold no lock."""
+        assert self._session is not None
+        with contextlib.suppress(OSError, sqlite3.Error):  # the commit is done, whatever this does
+            if (self._session.folder / "state.sqlite-wal").stat().st_size > _CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection, opening what is not open. Call with the lock held."""
+        if self._closed:
+            msg = f"App({self._app!r}) is closed: make a new App to go on"
+            raise FaaskitError(msg)
+        if self._session is None:
+            self._open()
+        assert self._session is not None
+        if self._session.connection is None:  # closed for a fork
+            with _exclusive(self._session.folder):
+                self._session.connection = _connect(self._session.folder)
+        return self._session.connection
+
+    def _open(self) -> None:
+        _register_fork_hooks()
+        with explained(self._folder):
+            if self._folder is None:
+                _sweep_temporary()
+                folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+                session = _Session(folder, self._lock, remove=True)
+            else:
+                folder = self._folder
+                made = not folder.exists()
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if made:
+                    fsync_folder(folder.parent)
+                session = _Session(folder, self._lock, remove=False)
+            try:
+                _fill(session, self._app)
+            except BaseException:
+                session.end()
+                raise
+        assert session.presence is not None
+        self._folder = folder  # a forked child works in its parent's temporary folder, too
+        self._blobs = Blobs(folder / "blobs", session.presence.token)
+        self._session = session
+        self._finalizer = weakref.finalize(self, session.end)
+        _opened.add(self)
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+        if self._session is not None:
+            self._session.disconnect()
+
+    def _after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self.changes = Changes()
+        self._session = None
+        self._blobs = None
+        if self._finalizer is not None:
+            self._finalizer.detach()
+            self._finalizer = None
+
+
+def _fill(session: _Session, app: str) -> None:
+    """Make what a folder lacks, take a place in it, and tidy up after who is gone."""
+    folder = session.folder
+    with _exclusive(folder):
+        for name in ("blobs", "processes"):
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
+        session.presence = Presence(folder / "processes")
+        session.connection = _connect(folder)
+        migrate(session.connection, app=app, folder=str(folder))
+        _sweep(folder, session.connection)
+    fsync_folder(folder)
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        folder / "state.sqlite",
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,  # transactions begin and end where this file says
+        check_same_thread=False,  # the State's lock sees to it
+    )
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            msg = (
+                f"state folder {folder}: SQLite can't keep a write-ahead log on that file "
+                "system (a network share?); choose a local folder"
+            )
+            raise SandboxError(msg, step="state")  # noqa: TRY301
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _sweep(folder: Path, connection: sqlite3.Connection) -> None:
+    """
+    Remove what processes left that are gone: marks, and blobs that no row names.
+
+    Safe beside writers in other processes: blobs of whoever is alive are left alone, and
+    who is dead when asked can't commit afterwards, so rows are read after asking.
+    """
+    processes, blobs = folder / "processes", Blobs(folder / "blobs", "")
+    marks = tokens(processes)
+    gone = {token for token in {*marks, *blobs.owners()} if not is_alive(processes, token)}
+    if not gone:
+        return
+    leftovers = set(blobs.leftovers(gone))
+    if leftovers:
+        leftovers.difference_update(
+            name for (name,) in connection.execute("SELECT blob FROM objects")
+        )
+        blobs.remove(leftovers)
+    for token in gone.intersection(marks):
+        (processes / token).unlink(missing_ok=True)
+
+
+def _sweep_temporary() -> None:
+    """Remove temporary folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        # Another user's, being removed already, or just being made: then it is busy, or
+        # no process has left its mark in it yet.
+        with contextlib.suppress(OSError), _exclusive(folder, make=False):
+            processes = folder / "processes"
+            marks = tokens(processes)
+            if marks and not any(is_alive(processes, token) for token in marks):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path, *, make: bool = True) -> Iterator[None]:
+    """
+    Wait until no other process, and no other State of this one, writes; keep them out.
+
+    Opened anew each time: a descriptor that stays open would be shared with forked
+    children, and the lock with it.
+
+    Args:
+        folder: The state folder.
+        make: False where the folder may be no one's any more: neither makes nor waits.
+
+    Raises:
+        OSError: The folder is gone; without ``make`` also: it is in use.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0)
+    descriptor = os.open(folder / "write.lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if make else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# --- forks ------------------------------------------------------------------------------
+
+_opened: weakref.WeakSet[State] = weakref.WeakSet()
+_forking = threading.local()  # two threads may fork at once
+_hooked = False
+
+
+def _register_fork_hooks() -> None:
+    # At first use, not at import: every later fork of the program pays for a hook.
+    global _hooked  # noqa: PLW0603
+    if not _hooked:
+        _hooked = True
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=_after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
+
+
+def _before_fork() -> None:
+    _forking.states = states = []
+    # Always in one order, so that two threads that fork can't wait for each other.
+    for state in sorted(_opened, key=id):
+        state._before_fork()  # noqa: SLF001
+        states.append(state)
+
+
+def _after_fork_in_parent() -> None:
+    for state in _forking.states:
+        state._after_fork_in_parent()  # noqa: SLF001
+    _forking.states = []
+
+
+def _after_fork_in_child() -> None:
+    forget_inherited()
+    for state in _forking.states:
+        state._after_fork_in_child()  # noqa: SLF001
+    _forking.states = []

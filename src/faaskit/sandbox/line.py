@@ -1,0 +1,230 @@
+"""
+The app's ends of the pipes of one template or environment, and what is heard on them.
+
+Pipes and not sockets: reading from a socket wakes its writer, and on the way of one call
+that costs more than everything else together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from faaskit.sandbox import wire
+
+__all__ = ["Hangup", "Item", "Line", "Message", "Text", "Verdict"]
+
+_READ_SIZE = 1 << 16
+
+
+@frozen
+class Text:
+    """A piece of what was written to stdout and stderr."""
+
+    data: bytes
+
+
+@frozen
+class Message:
+    """A complete message on the channel."""
+
+    kind: int
+    number: int
+    payload: bytes
+
+
+@frozen
+class Hangup:
+    """
+    The channel's other end is closed, or what came was no frame.
+
+    Attributes:
+        reason: What was wrong, empty for a plain end.
+    """
+
+    reason: str = ""
+
+
+@frozen
+class Verdict:
+    """
+    What the launcher told, the last thing that comes.
+
+    Attributes:
+        facts: ``ending`` and what belongs to it, ``cpu_ns``, ``peak``; None where the
+            launcher itself is gone.
+    """
+
+    facts: Mapping[str, Any] | None
+
+
+Item = Text | Message | Hangup | Verdict
+
+
+class Line:
+    """
+    Three pipes and a fourth for the verdict.
+
+    Args:
+        limits: The largest message of each kind that is taken, in bytes.
+
+    Attributes:
+        theirs: The other ends (event, reply, log, verdict), to be handed over once.
+        parked: Whether the environment behind it has said that it is ready.
+    """
+
+    def __init__(self, limits: Mapping[int, int]) -> None:
+        made: list[int] = []
+        try:
+            for _ in range(4):
+                made.extend(os.pipe2(os.O_CLOEXEC))
+        except OSError:
+            for descriptor in made:
+                os.close(descriptor)
+            raise
+        event_read, self._event, self._reply, reply_write = made[:4]
+        self._log, log_write, self._verdict, verdict_write = made[4:]
+        self.theirs = [event_read, reply_write, log_write, verdict_write]
+        os.set_blocking(self._event, False)
+        self._decoder = wire.Decoder()
+        self._assembler = wire.Assembler(limits)
+        self._open = {self._reply, self._log, self._verdict}
+        self._poll = select.poll()
+        for descriptor in self._open:
+            self._poll.register(descriptor, select.POLLIN)
+        self._closed = False
+        self._backlog: deque[Item] = deque()
+        self.parked = False
+
+    def hand_over(self) -> None:
+        """Close the other ends, once the launcher has them."""
+        for descriptor in self.theirs:
+            os.close(descriptor)
+        self.theirs = []
+
+    def write(self, frames: Iterable[bytes]) -> Iterator[Item]:
+        """
+        Write frames, yielding what is heard meanwhile.
+
+        The other side may be writing too. If neither read, neither would ever go on.
+        """
+        for frame in frames:
+            view = memoryview(frame)
+            while view:
+                try:
+                    view = view[os.write(self._event, view) :]
+                except BlockingIOError:
+                    yield from self._listen_until_writable()
+                except BrokenPipeError:
+                    return  # it has ended; the verdict says how
+
+    def answer(self, frames: Iterable[bytes]) -> None:
+        """Write frames; what is heard meanwhile comes with the next ``listen``."""
+        heard = list(self.write(frames))  # a list: write() must not take from the backlog
+        self._backlog.extend(heard)
+
+    def _listen_until_writable(self) -> Iterator[Item]:
+        self._poll.register(self._event, select.POLLOUT)
+        try:
+            yield from self.listen()
+        finally:
+            self._poll.unregister(self._event)
+
+    def listen(self, timeout: float | None = None) -> Iterator[Item]:
+        """
+        Wait for something and yield it: at least one item, unless the time is up.
+
+        A reply is yielded before a verdict that came with it.
+
+        Args:
+            timeout: In seconds; None waits for as long as it takes.
+        """
+        if self._backlog:
+            while self._backlog:
+                yield self._backlog.popleft()
+            return
+        limit_ms = None if timeout is None else timeout * 1000
+        ready = {descriptor for descriptor, _ in self._poll.poll(limit_ms)}
+        if self._log in ready:
+            yield from self._hear_log()
+        if self._reply in ready:
+            yield from self._hear_reply()
+        if self._verdict in ready:
+            yield self._hear_verdict()
+
+    def _hear_log(self) -> Iterator[Item]:
+        data = os.read(self._log, _READ_SIZE)
+        if data:
+            yield Text(data)
+        else:
+            self._forget(self._log)
+
+    def _hear_reply(self) -> Iterator[Item]:
+        data = os.read(self._reply, _READ_SIZE)
+        if not data:
+            self._forget(self._reply)
+            yield Hangup()
+            return
+        try:
+            for frame in self._decoder.feed(data):
+                message = self._assembler.add(frame)
+                if message is not None:
+                    yield Message(*message)
+        except wire.WireError as error:
+            self._forget(self._reply)
+            yield Hangup(str(error))
+
+    def _hear_verdict(self) -> Verdict:
+        data = os.read(self._verdict, _READ_SIZE)
+        self._forget(self._verdict)
+        return Verdict(json.loads(data) if data else None)
+
+    def _forget(self, descriptor: int) -> None:
+        self._poll.unregister(descriptor)
+        self._open.discard(descriptor)
+
+    def rest_of_log(self, limit_s: float = 1.0) -> Iterator[Text]:
+        """
+        Yield what was written before the end. All writers have been killed by now.
+
+        Args:
+            limit_s: A killed process may be in the middle of a write, and one that got away
+                must not keep this side busy for ever.
+        """
+        if self._log not in self._open:
+            return
+        os.set_blocking(self._log, False)
+        give_up = time.monotonic() + limit_s
+        while time.monotonic() < give_up:
+            try:
+                data = os.read(self._log, _READ_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            yield Text(data)
+
+    @property
+    def told(self) -> bool:
+        """Whether a verdict waits here or has been heard: what was behind this line is gone."""
+        if self._verdict not in self._open:
+            return True
+        waiting = select.poll()
+        waiting.register(self._verdict, select.POLLIN)
+        return bool(waiting.poll(0))
+
+    def close(self) -> None:
+        """Close this side's ends. What is behind them is killed by an order, not by this."""
+        if self._closed:
+            return
+        self._closed = True
+        self.hand_over()
+        for descriptor in (self._event, self._reply, self._log, self._verdict):
+            os.close(descriptor)
