@@ -1,7 +1,7 @@
 """
 IAM against its oracle, and the laws that any change of a policy keeps.
 
-FAASKIT_IAM_EXAMPLES sets how many requests the decision is compared on (default 400).
+FAASKIT_IAM_EXAMPLES sets how many requests the decision is compared on (default 1,000).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from faaskit.exceptions import DefinitionError
 from faaskit.iam import Policy, Role, simulate
 from faaskit.iam.matching import compile_text
 
-_EXAMPLES = int(os.environ.get("FAASKIT_IAM_EXAMPLES", "400"))
+_EXAMPLES = int(os.environ.get("FAASKIT_IAM_EXAMPLES", "1000"))
 many = settings(
     max_examples=_EXAMPLES,
     deadline=None,

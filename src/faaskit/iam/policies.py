@@ -7,7 +7,6 @@ boundaries name no principal, resource-based ones must, trust policies have no r
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
@@ -85,12 +84,14 @@ class Policy:
             refuse("Version", f"{self.version!r} is none of {', '.join(VERSIONS)}")
         if not isinstance(self.id, str | None):
             refuse("Id", f"{self.id!r} is no string")
-        sids = Counter(one.sid for one in self.statements if one.sid)
+        sids: set[str] = set()
         clauses: list[Clause] = []
         for at, statement in enumerate(self.statements):
             place = self._place(at)
-            if statement.sid and sids[statement.sid] > 1:
+            if statement.sid in sids:
                 refuse(f"{place}.Sid", f"{statement.sid!r} is there twice in the policy")
+            if statement.sid:
+                sids.add(statement.sid)
             expand = self.version == DEFAULT_VERSION
             rule = compile_rule(statement.to_document(), place, expand=expand)
             clauses.append(Clause(statement, rule, at + 1))

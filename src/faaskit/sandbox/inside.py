@@ -109,9 +109,11 @@ class Channel:
             return reply, reply_body if reply.get("has_body") else None
 
     def close(self) -> None:
-        """Close both ends in this process alone."""
-        os.close(self.incoming)
-        os.close(self.outgoing)
+        """Close both ends in this process alone; again is fine (a fork of a fork)."""
+        for descriptor in (self.incoming, self.outgoing):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.incoming = self.outgoing = -1
 
 
 _channel: Channel | None = None

@@ -119,7 +119,10 @@ class Template:
 class Launcher:
     """The loop, and what it knows."""
 
-    def __init__(self, control: socket.socket, app: int, temporary: str) -> None:
+    def __init__(
+        self, control: socket.socket, app: int, temporary: str, priority: int
+    ) -> None:
+        self._priority = priority
         _, start = usage.parent_and_start(os.getpid())
         name = sweep.name(os.getpid(), start)
         sweep.sweep(temporary)
@@ -215,7 +218,7 @@ class Launcher:
         watched.group = self._groups.take()
         try:
             process = subprocess.Popen(
-                [*command, *map(str, given)],
+                [*command, *map(str, given), str(self._priority)],
                 pass_fds=given,
                 # A marker that the function can't take off: it stays readable in /proc,
                 # for the sweep after a launcher that was killed.
@@ -570,7 +573,7 @@ class Launcher:
         total = root + sum(map(usage.resident, below))
         if below and total > watched.memory_limit:
             # Pages that parent and children share were counted for each of them.
-            total = root + sum(map(usage.proportional, below))
+            total = root + usage.proportional_sum(below)
         return total, len(below)
 
     def _condemn(self, watched: Watched, ending: str, **facts: Any) -> None:
@@ -595,13 +598,16 @@ class Launcher:
         cpu = usage.cpu_time_ns(pid) + sum(map(usage.cpu_time_ns, below))
         cpu += usage.reaped_cpu_time_ns(pid)
         watched.cpu_ns = max(0, cpu - watched.cpu_at_start)
-        peak = usage.peak_resident(pid) + sum(map(usage.proportional, below))
+        peak = usage.peak_resident(pid) + usage.proportional_sum(below)
         watched.peak = max(watched.peak, peak)
 
     def _kill(self, watched: Watched) -> None:
         """Kill a tree that may fight back."""
         if watched.group:
+            # Nothing in it can fork any more, so one look finds everybody.
             self._groups.freeze(watched.group)
+            for pid in self._groups.members(watched.group):
+                tree.kill(pid)
         if watched.pid is not None:
             # Stopped by its pidfd first: from here on its pid can't become another's.
             watched.signal_root(signal.SIGSTOP)
@@ -638,7 +644,12 @@ def main() -> None:
     """
     control_fd, app, temporary = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     kernel.adopt_orphans()
+    # A fork bomb must not take the processor from the one who ends it. Templates go back to
+    # where the app was.
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # several for each environment
     with socket.socket(fileno=control_fd) as control:
-        Launcher(control, app, temporary).serve()
+        Launcher(control, app, temporary, usual).serve()

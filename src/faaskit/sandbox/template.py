@@ -40,6 +40,7 @@ def main() -> None:
     """
     launcher_fd, code_fd, incoming, outgoing, log = map(int, sys.argv[1:6])
     kernel.die_with_parent()
+    os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[6]))
     with socket.socket(fileno=launcher_fd) as launcher:
         if launcher.recv(_MESSAGE_LIMIT) != b"go":  # its limits are set now
             return

@@ -1,0 +1,127 @@
+"""
+Who may run now: AWS's concurrency limits, and the room that this host has.
+
+Over a limit a call is refused at once, as on AWS. Below it, a call waits its turn until
+the memory sizes of what runs leave room for its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from faaskit.exceptions import ThrottledError
+
+__all__ = ["Concurrency", "host_room_mb"]
+
+_SHARE_OF_MEMORY = 0.8
+_MB = 1024 * 1024
+
+
+def host_room_mb() -> int:
+    """Return how many MB of memory sizes may run at once on this host."""
+    return int(psutil.virtual_memory().total * _SHARE_OF_MEMORY) // _MB
+
+
+class Concurrency:
+    """
+    Counts what runs in one Invoker.
+
+    Args:
+        limit: Of all functions together.
+        room_mb: For the sum of their memory sizes.
+    """
+
+    def __init__(self, limit: int, room_mb: int) -> None:
+        self._limit = limit
+        self._room_mb = room_mb
+        self._lock = threading.Lock()
+        self._total = 0
+        self._by_function: dict[str, int] = {}
+        self._used_mb = 0
+        self._queue: deque[tuple[int, threading.Event]] = deque()
+
+    def enter(self, key: str, reserved: int | None) -> None:
+        """
+        Count a call in, until ``leave``.
+
+        Args:
+            key: The function's ARN.
+            reserved: Its reserved concurrency.
+
+        Raises:
+            ThrottledError: It is over a limit.
+        """
+        with self._lock:
+            running = self._by_function.get(key, 0)
+            if reserved is not None and running >= reserved:
+                msg = "Rate Exceeded."
+                reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+                raise ThrottledError(msg, reason=reason)
+            if self._total >= self._limit:
+                msg = "Rate Exceeded."
+                raise ThrottledError(msg, reason="ConcurrentInvocationLimitExceeded")
+            self._total += 1
+            self._by_function[key] = running + 1
+
+    def leave(self, key: str) -> None:
+        """Count a call out."""
+        with self._lock:
+            self._total -= 1
+            left = self._by_function[key] - 1
+            if left:
+                self._by_function[key] = left
+            else:
+                del self._by_function[key]
+
+    @contextmanager
+    def room(self, memory_size: int, *, nested: bool) -> Iterator[None]:
+        """
+        Hold room for a memory size, after waiting for one's turn.
+
+        Args:
+            memory_size: In MB. One that is larger than all the room runs alone.
+            nested: Made by a function that holds room itself: waiting could be for ever,
+                because what would make room waits for this very call.
+        """
+        turn = None
+        with self._lock:
+            if nested or (not self._queue and self._fits(memory_size)):
+                self._used_mb += memory_size
+            else:
+                turn = threading.Event()
+                self._queue.append((memory_size, turn))
+        if turn is not None:
+            self._await(memory_size, turn)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._used_mb -= memory_size
+                self._admit()
+
+    def _await(self, memory_size: int, turn: threading.Event) -> None:
+        try:
+            turn.wait()
+        except BaseException:  # Ctrl-C while it waited
+            with self._lock:
+                if turn.is_set():
+                    self._used_mb -= memory_size
+                else:
+                    self._queue.remove((memory_size, turn))
+                self._admit()
+            raise
+
+    def _fits(self, memory_size: int) -> bool:
+        return self._used_mb == 0 or self._used_mb + memory_size <= self._room_mb
+
+    def _admit(self) -> None:
+        # In the order of arrival: a large one is not overtaken for ever by small ones.
+        while self._queue and self._fits(self._queue[0][0]):
+            memory_size, turn = self._queue.popleft()
+            self._used_mb += memory_size
+            turn.set()

@@ -1,0 +1,110 @@
+"""An invocation that has ended: what came back, what was written, what it used."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from faaskit.billing import Meter
+from faaskit.exceptions import InvocationError
+from faaskit.invoke.endings import Status, error_for
+
+__all__ = ["Invocation"]
+
+
+@frozen(repr=False)
+class Invocation:
+    """
+    One call of a function, over. A failed one is a value, too.
+
+    Attributes:
+        function_name: Of the function.
+        request_id: A UUID; retries of an asynchronous invocation share it.
+        status: ``ok``, or how it failed.
+        raw: What Lambda's caller would get, as bytes: the result or the error object.
+        logs: START, what was written to stdout and stderr, END and REPORT.
+        meter: What it used and what that costs.
+        error: What ``result`` raises, or None.
+    """
+
+    function_name: str
+    request_id: str
+    status: Status
+    raw: bytes
+    logs: str
+    meter: Meter
+    error: InvocationError | None = field(default=None, eq=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the handler returned a result."""
+        return self.status == "ok"
+
+    @property
+    def payload(self) -> Any:
+        """
+        What Lambda's caller would see, parsed; parsed anew each time it is asked for.
+
+        A handler that returned bytes that are no JSON has them here as they are.
+        """
+        try:
+            return json.loads(self.raw)
+        except ValueError:
+            return self.raw
+
+    def result(self) -> Any:
+        """
+        Return the payload of an invocation that went well.
+
+        Raises:
+            InvocationError: The one in ``error``.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.payload
+
+    def __repr__(self) -> str:
+        cost = f"{self.meter.cost_usd:f}"
+        return (
+            f"Invocation({self.function_name!r}, {self.status!r}, "
+            f"{self.meter.duration_ms:.2f} ms, {self.meter.max_memory_used_mb} MB used, "
+            f"${cost}, request_id={self.request_id!r})"
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as JSON values, without ``raw``: what a function that invoked it gets."""
+        meter = self.meter
+        return {
+            "function_name": self.function_name,
+            "request_id": self.request_id,
+            "status": self.status,
+            "logs": self.logs,
+            "meter": {
+                "request_id": meter.request_id,
+                "memory_size": meter.memory_size,
+                "ephemeral_storage": meter.ephemeral_storage,
+                "architecture": meter.architecture,
+                "duration_ms": meter.duration_ms,
+                "init_duration_ms": meter.init_duration_ms,
+                "max_memory_used_mb": meter.max_memory_used_mb,
+                "cpu_time_ms": meter.cpu_time_ms,
+                "status": meter.status,
+                "error_type": meter.error_type,
+            },
+        }
+
+    @classmethod
+    def from_wire(cls, facts: dict[str, Any], raw: bytes) -> Invocation:
+        """Rebuild an invocation from ``to_wire`` and its payload."""
+        meter = Meter(**facts["meter"])
+        made = cls(
+            function_name=facts["function_name"],
+            request_id=facts["request_id"],
+            status=facts["status"],
+            raw=raw,
+            logs=facts["logs"],
+            meter=meter,
+        )
+        return made if made.ok else evolve(made, error=error_for(made.status, raw, meter))

@@ -1,0 +1,624 @@
+"""The Invoker: owns the processes, runs functions in them, keeps the bill."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import logging
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from typing_extensions import Self
+
+from faaskit.billing import Bill, Meter
+from faaskit.definition import SYNC_REQUEST_LIMIT_BYTES, FunctionConfig
+from faaskit.exceptions import (
+    DefinitionError,
+    FaaskitError,
+    MissingExtraError,
+    PayloadError,
+    SandboxError,
+)
+from faaskit.invoke.concurrency import Concurrency, host_room_mb
+from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
+from faaskit.invoke.invocation import Invocation
+from faaskit.invoke.logs import LogBuffer
+from faaskit.names import log_group_name
+from faaskit.runtimes.contract import (
+    Backend,
+    Code,
+    Environment,
+    Event,
+    Limits,
+    Log,
+    Outcome,
+    Request,
+    RunCancelledError,
+    ServiceCall,
+    ServiceReply,
+)
+from faaskit.runtimes.link import current_link
+
+__all__ = ["Invocable", "Invoker", "default_invoker"]
+
+_log = logging.getLogger(__name__)
+
+# What this version does not hold at the level "process"; said once, when it first matters.
+_NOT_HELD = (
+    "isolation 'process': the share of CPU, the total size of the temporary folder, network "
+    "and what a function may read on this host are not held; `faaskit doctor` says more"
+)
+_MB = 1024 * 1024
+
+
+class Invocable(Protocol):
+    """What an Invoker needs of a Function."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+    @property
+    def config(self) -> FunctionConfig:
+        """Its configuration."""
+
+    def code(self) -> Code:
+        """Return what its template loads."""
+
+    def serve(self, call: ServiceCall, request_id: str) -> ServiceReply:
+        """Answer a service call by its gate; never raises."""
+
+
+class Invoker:
+    """
+    Runs functions, each call in a fresh environment. Thread-safe.
+
+    Nothing is started before the first call. Closing it ends every process of its own.
+    As a context manager it waits for what was submitted; an exception on the way out, or
+    ``close()``, kills what still runs.
+
+    Args:
+        isolation: ``"auto"`` is the best level that this host and version can give.
+        cpu_scaling: Whether CPU follows memory, where the level holds it.
+        max_concurrency: Of all functions together; over it a call is throttled.
+        backend: ``"local"``, or an object that makes environments.
+
+    Raises:
+        DefinitionError: No such isolation, concurrency or backend.
+        SandboxError: An explicit isolation that can't be given here.
+        FaaskitError: Inside a function.
+    """
+
+    def __init__(
+        self,
+        isolation: str = "auto",
+        *,
+        cpu_scaling: bool = True,
+        max_concurrency: int = 1000,
+        backend: str | Backend = "local",
+    ) -> None:
+        if current_link() is not None:
+            msg = (
+                "Invoker() can't be made inside a function; to run another function from "
+                "here, call its .invoke(event): that goes through the gate"
+            )
+            raise FaaskitError(msg)
+        self.isolation = _isolation(isolation)
+        self.cpu_scaling = cpu_scaling
+        self._max_concurrency = _positive(max_concurrency, "max_concurrency")
+        self._backend = _backend(backend)
+        self._bill = Bill()
+        self._begin()
+        _alive.add(self)
+
+    def _begin(self) -> None:
+        self._concurrency = Concurrency(self._max_concurrency, host_room_mb())
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._submitted: weakref.WeakSet[Future[Invocation]] = weakref.WeakSet()
+        self._depth = threading.local()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            executor = self._executor
+            if executor is not None:
+                executor.shutdown(wait=True)
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Invoker(isolation={self.isolation!r})"
+
+    @property
+    def bill(self) -> Bill:
+        """What everything that this Invoker ran has cost."""
+        return self._bill
+
+    def close(self) -> None:
+        """Kill what runs, end every process; none is left when this returns. Twice is fine."""
+        with self._lock:
+            self._closed = True
+            executor, self._executor = self._executor, None
+        for future in list(self._submitted):
+            future.cancel()
+        self._backend.close()
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    # Ways to call
+
+    def invoke(
+        self, function: Invocable, event: Any = None, *, request_id: str | None = None
+    ) -> Invocation:
+        """
+        Run a function and wait for it. A function that fails is a value.
+
+        Args:
+            function: A Function.
+            event: JSON values, up to 6 MB.
+            request_id: A new one by default.
+
+        Raises:
+            PayloadError: The event can't be sent.
+            ThrottledError: Over a concurrency limit.
+            SandboxError: faaskit or the host failed; nothing is billed.
+            DefinitionError: The function's code can't travel.
+        """
+        data = _encode(event, function.name)
+        self._concurrency.enter(function.arn, function.config.reserved_concurrency)
+        try:
+            return self._run(function, data, request_id, _Handle())
+        finally:
+            self._concurrency.leave(function.arn)
+
+    def submit(self, function: Invocable, event: Any = None) -> Future[Invocation]:
+        """
+        Run a function in the background.
+
+        Cancelling the Future kills the function. A throttled call's Future has the
+        ThrottledError, at once.
+
+        Raises:
+            PayloadError: The event can't be sent.
+        """
+        data = _encode(event, function.name)
+        future: _RunFuture = _RunFuture()
+        try:
+            self._concurrency.enter(function.arn, function.config.reserved_concurrency)
+        except FaaskitError as error:
+            future.set_exception(error)
+            return future
+        nested = self._nested()
+        try:
+            with self._lock:
+                self._refuse_closed()
+                if self._executor is None:
+                    self._executor = ThreadPoolExecutor(self._max_concurrency, "faaskit")
+                self._submitted.add(future)
+                self._executor.submit(self._work, function, data, future, nested)
+        except BaseException:
+            self._concurrency.leave(function.arn)
+            raise
+        return future
+
+    def _work(self, function: Invocable, data: bytes, future: _RunFuture, nested: int) -> None:
+        self._depth.value = nested
+        try:
+            try:
+                if not future.cancelled():
+                    invocation = self._run(function, data, None, future.handle)
+            finally:
+                # Before anybody who waits goes on and calls again.
+                self._concurrency.leave(function.arn)
+        except BaseException as error:  # noqa: BLE001  # the caller's, wherever it waits
+            future.fail(error)
+        else:
+            if future.cancelled():
+                future.set_running_or_notify_cancel()
+            else:
+                future.succeed(invocation)
+        finally:
+            self._depth.value = 0
+
+    def map(
+        self,
+        function: Invocable,
+        events: Iterable[Any],
+        *,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> Iterator[Invocation]:
+        """
+        Run a function for each event: taken lazily, given in order, failures as values.
+
+        Args:
+            function: A Function.
+            events: Any iterable; no more than ``concurrency`` are taken ahead.
+            concurrency: How many run at once; a lower reserved concurrency bounds it.
+            progress: Show a progress bar (tqdm, of the extra ``demo``).
+
+        Raises:
+            PayloadError: An event can't be sent; those before it are given first.
+        """
+        _positive(concurrency, "concurrency")
+        reserved = function.config.reserved_concurrency
+        if reserved:
+            concurrency = min(concurrency, reserved)
+        invocations = self._map(function, events, concurrency)
+        return _with_progress(invocations, events) if progress else invocations
+
+    def _map(
+        self, function: Invocable, events: Iterable[Any], concurrency: int
+    ) -> Iterator[Invocation]:
+        window: deque[Future[Invocation]] = deque()
+        try:
+            failed: BaseException | None = None
+            source = iter(events)
+            while True:
+                while failed is None and len(window) < concurrency:
+                    try:
+                        event = next(source)
+                        window.append(self.submit(function, event))
+                    except StopIteration:
+                        break
+                    except Exception as error:  # noqa: BLE001  # after those before it
+                        failed = error
+                if not window:
+                    break
+                yield window.popleft().result()
+            if failed is not None:
+                raise failed
+        finally:
+            for future in window:
+                future.cancel()
+
+    async def ainvoke(self, function: Invocable, event: Any = None) -> Invocation:
+        """Run a function without blocking the event loop; cancelling it kills the function."""
+        return await asyncio.wrap_future(self.submit(function, event))
+
+    def warm(self, function: Invocable, count: int = 1) -> None:
+        """
+        Run INIT now and have environments ready. The INIT is billed to the function.
+
+        Raises:
+            InvocationError: INIT fails.
+        """
+        _positive(count, "count")
+        limits, code = _limits(function.config), function.code()
+        self._backend.keep_ready(code, limits, count)
+        environments: list[Environment] = []
+        try:
+            for _ in range(count):
+                environment = self._backend.acquire(code, limits)
+                run = _Run(function, environment, str(uuid.uuid4()))
+                outcome = run.follow(environment.prepare())
+                if environment.init_duration_ms is not None:
+                    self._bill_init(function, environment.init_duration_ms)
+                if outcome is not None:
+                    if outcome.usage.init_duration_ms is not None:
+                        self._bill_init(function, outcome.usage.init_duration_ms)
+                    invocation = run.ended(outcome)
+                    assert invocation.error is not None
+                    raise invocation.error
+                environments.append(environment)
+        finally:
+            for environment in environments:
+                environment.release()
+
+    def _bill_init(self, function: Invocable, init_duration_ms: float) -> None:
+        config = function.config
+        self._bill.record_init(
+            function.name,
+            init_duration_ms=init_duration_ms,
+            memory_size=config.memory_size,
+            ephemeral_storage=config.ephemeral_storage,
+            architecture=config.architecture,
+        )
+
+    # One call
+
+    def _run(
+        self, function: Invocable, data: bytes, request_id: str | None, handle: _Handle
+    ) -> Invocation:
+        self._refuse_closed()
+        _say_once()
+        nested = self._nested()
+        with self._concurrency.room(function.config.memory_size, nested=nested > 0):
+            self._depth.value = nested + 1
+            try:
+                limits = _limits(function.config)
+                environment = self._backend.acquire(function.code(), limits)
+                handle.attach(environment)
+                run = _Run(function, environment, request_id or str(uuid.uuid4()))
+                invocation = run.invoke(data)
+            except SandboxError as error:
+                if self._closed:
+                    msg = f"function {function.name!r} was killed: its Invoker was closed"
+                    raise SandboxError(msg, step="run") from error
+                raise
+            finally:
+                self._depth.value = nested
+        self._bill.record(function.name, invocation.status, invocation.meter)
+        return invocation
+
+    def _nested(self) -> int:
+        return getattr(self._depth, "value", 0)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            msg = "this Invoker is closed; make a new one"
+            raise SandboxError(msg, step="invoke")
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew in a process that the user's program forked; its threads are gone."""
+        closed = self._closed
+        self._begin()
+        self._closed = closed
+
+
+_alive: weakref.WeakSet[Invoker] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for invoker in list(_alive):
+        invoker.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class _Run:
+    """One invocation under way: its log, its service calls, and what is made of its end."""
+
+    def __init__(self, function: Invocable, environment: Environment, request_id: str) -> None:
+        self._function = function
+        self._environment = environment
+        self._request_id = request_id
+        self._init_log = LogBuffer()
+        self._log = self._init_log
+
+    def invoke(self, data: bytes) -> Invocation:
+        """Prepare the environment, hand the event over, see it to its end."""
+        outcome = self.follow(self._environment.prepare())
+        if outcome is None:
+            self._log = LogBuffer()
+            outcome = self.follow(self._environment.run(self._request(data)))
+            assert outcome is not None
+        return self.ended(outcome)
+
+    def follow(self, events: Iterator[Event]) -> Outcome | None:
+        """Take what happens, answer service calls; return the outcome if there is one."""
+        outcome = None
+        try:
+            for event in events:
+                if isinstance(event, Log):
+                    self._log.add(event.data)
+                elif isinstance(event, ServiceCall):
+                    reply = self._function.serve(event, self._request_id)
+                    self._environment.reply(event.id, reply)
+                elif isinstance(event, Outcome):
+                    outcome = event
+        finally:
+            # Ctrl-C in here: what runs is killed now, not when the generator is collected.
+            events.close()  # type: ignore[attr-defined]  # it is one
+        return outcome
+
+    def _request(self, data: bytes) -> Request:
+        function, config = self._function, self._function.config
+        context = {
+            "request_id": self._request_id,
+            "function_name": function.name,
+            "function_version": config.version,
+            "invoked_function_arn": function.arn,
+            "memory_limit_in_mb": str(config.memory_size),
+            "log_group_name": log_group_name(function.name),
+        }
+        return Request(self._request_id, data, context, _trace_id())
+
+    def ended(self, outcome: Outcome) -> Invocation:
+        """Make the invocation of its outcome."""
+        function, config = self._function, self._function.config
+        status = status_of(outcome)
+        limit_s = config.init_timeout if outcome.phase == "init" else config.timeout
+        raw = payload_of(outcome, self._request_id, limit_s)
+        usage = outcome.usage
+        meter = Meter(
+            request_id=self._request_id,
+            memory_size=config.memory_size,
+            ephemeral_storage=config.ephemeral_storage,
+            architecture=config.architecture,
+            duration_ms=usage.duration_ms,
+            init_duration_ms=usage.init_duration_ms,
+            max_memory_used_mb=usage.max_memory_bytes / _MB,
+            cpu_time_ms=usage.cpu_time_ms,
+            status=status,
+            error_type=error_type_of(raw) if status == "error" else "",
+        )
+        error = None
+        if status != "ok":
+            error = error_for(status, raw, meter, outcome, limit_s)
+        return Invocation(
+            function_name=function.name,
+            request_id=self._request_id,
+            status=status,
+            raw=raw,
+            logs=self._logs(meter, config.version),
+            meter=meter,
+            error=error,
+        )
+
+    def _logs(self, meter: Meter, version: str) -> str:
+        body = "" if self._log is self._init_log else self._log.text()
+        if body and not body.endswith("\n"):
+            body += "\n"
+        return (
+            f"{self._init_log.text()}START RequestId: {self._request_id} Version: {version}\n"
+            f"{body}END RequestId: {self._request_id}\n{meter.report_line()}\n"
+        )
+
+
+class _Handle:
+    """Where another thread finds the environment that it wants to kill."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._environment: Environment | None = None
+        self._cancelled = False
+
+    def attach(self, environment: Environment) -> None:
+        """Name the environment; one that was cancelled before is never used."""
+        with self._lock:
+            if self._cancelled:
+                raise RunCancelledError
+            self._environment = environment
+
+    def cancel(self) -> None:
+        """Kill it, now or as soon as there is one."""
+        with self._lock:
+            self._cancelled = True
+            environment = self._environment
+        if environment is not None:
+            environment.cancel()
+
+
+class _RunFuture(Future[Invocation]):
+    """
+    A Future that can be cancelled while it runs, because what runs can be killed.
+
+    It never enters the state RUNNING, from which the base class lets nobody cancel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handle = _Handle()
+
+    def cancel(self) -> bool:
+        """Kill the function; return False if it has ended."""
+        cancelled = super().cancel()
+        if cancelled:
+            self.handle.cancel()
+        return cancelled
+
+    def succeed(self, invocation: Invocation) -> None:
+        """Set the result, unless it was cancelled at this moment."""
+        try:
+            self.set_result(invocation)
+        except InvalidStateError:
+            self.set_running_or_notify_cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """Set the error, unless it was cancelled."""
+        try:
+            self.set_exception(error)
+        except InvalidStateError:
+            self.set_running_or_notify_cancel()
+
+
+def _encode(event: Any, name: str) -> bytes:
+    try:
+        data = json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"the event for function {name!r} is not JSON: {error}; Lambda takes JSON values"
+        raise PayloadError(msg) from error
+    if len(data) > SYNC_REQUEST_LIMIT_BYTES:
+        msg = (
+            f"the event for function {name!r} has {len(data)} bytes, and Lambda takes "
+            f"{SYNC_REQUEST_LIMIT_BYTES} at the most; put the data in a bucket and send its key"
+        )
+        raise PayloadError(msg, size=len(data), limit=SYNC_REQUEST_LIMIT_BYTES)
+    return data
+
+
+def _limits(config: FunctionConfig) -> Limits:
+    return Limits(
+        memory_size=config.memory_size,
+        timeout=config.timeout,
+        ephemeral_storage=config.ephemeral_storage,
+        network=config.network,
+        readable=config.readable,
+        init_timeout=config.init_timeout,
+    )
+
+
+def _trace_id() -> str:
+    root = f"{int(time.time()):08x}-{os.urandom(12).hex()}"
+    return f"Root=1-{root};Parent={os.urandom(8).hex()};Sampled=0"
+
+
+def _isolation(wanted: object) -> str:
+    if wanted in ("auto", "process"):
+        return "process"
+    if wanted == "namespace":
+        msg = (
+            "isolation 'namespace' can't be given by this version of faaskit, which has "
+            "'process'; pass isolation='auto' for the best that there is"
+        )
+        raise SandboxError(msg, step="choose the isolation")
+    msg = f"isolation {wanted!r} is none; pass 'auto', 'process' or 'namespace'"
+    raise DefinitionError(msg)
+
+
+def _backend(wanted: object) -> Backend:
+    if wanted == "local":
+        from faaskit.runtimes.local import LocalBackend
+
+        return LocalBackend()
+    if hasattr(wanted, "acquire"):
+        return wanted  # type: ignore[no-any-return]  # told apart by what it has
+    msg = f"backend {wanted!r} is none; pass 'local', or an object that makes environments"
+    raise DefinitionError(msg)
+
+
+def _positive(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        msg = f"{name}={value!r} is not a whole number of at least 1"
+        raise DefinitionError(msg)
+    return value
+
+
+def _with_progress(invocations: Iterator[Invocation], events: Any) -> Iterator[Invocation]:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        msg = "a progress bar needs tqdm: pip install 'faaskit[demo]'"
+        raise MissingExtraError(msg, extra="demo") from error
+    total = len(events) if hasattr(events, "__len__") else None
+    return iter(tqdm(invocations, total=total, unit="call"))
+
+
+_said = threading.Event()
+
+
+def _say_once() -> None:
+    if not _said.is_set():
+        _said.set()
+        _log.warning(_NOT_HELD)
+
+
+_default: Invoker | None = None
+_default_lock = threading.Lock()
+
+
+def default_invoker() -> Invoker:
+    """Return the Invoker of functions that belong to no App; closed at exit."""
+    global _default  # noqa: PLW0603  # one for the process
+    with _default_lock:
+        if _default is None or _default._closed:
+            _default = Invoker()
+            atexit.register(_default.close)
+        return _default

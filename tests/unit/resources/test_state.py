@@ -1,0 +1,401 @@
+"""The state folder: nothing before it is needed, nothing lost, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
+from faaskit.resources.schema import VERSION
+from faaskit.resources.state import State
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    """A state of this process, in a folder that is not there yet."""
+    state = State(tmp_path / "deep" / "state", app="photos")
+    yield state
+    state.close()
+
+
+def _value(state: State) -> int:
+    with state.reading() as connection:
+        (value,) = connection.execute("SELECT value FROM sequence").fetchone()
+    return int(value)
+
+
+def _set(state: State, value: int) -> None:
+    with state.writing() as connection:
+        connection.execute("UPDATE sequence SET value = ?", (value,))
+
+
+def _run(code: str, *arguments: object, **more: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **more},
+    )
+    return done.stdout
+
+
+def test_making_one_touches_nothing(tmp_path: Path) -> None:
+    """No folder, file or descriptor is made before the first use."""
+    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
+    kept, temporary = State(tmp_path / "state", app="a"), State(None, app="a")
+    after = set(os.listdir("/proc/self/fd")) if before else set()
+    assert list(tmp_path.iterdir()) == []
+    assert after == before
+    kept.close()
+    temporary.close()
+
+
+def test_what_is_written_is_there_for_the_next(state: State, tmp_path: Path) -> None:
+    """A committed change outlives the State that made it."""
+    _set(state, 5)
+    state.close()
+    later = State(tmp_path / "deep" / "state", app="photos")
+    assert _value(later) == 5
+    later.close()
+
+
+def test_relative_folder_is_that_of_the_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changing the working directory afterwards does not move the state."""
+    monkeypatch.chdir(tmp_path)
+    state = State("here", app="photos")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert state.folder == tmp_path / "here"
+    state.close()
+
+
+def test_commits_wait_for_the_disk(state: State) -> None:
+    """The log is written ahead and synced on every commit, and only checkpointed under lock."""
+    with state.reading() as connection:
+        pragmas = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "wal_autocheckpoint", "user_version")
+        ]
+    assert pragmas == ["wal", 2, 0, VERSION]
+
+
+def test_exception_undoes_the_whole_block(state: State) -> None:
+    """A block that raises changes nothing, and the next one works."""
+    _set(state, 1)
+
+    def fail() -> None:
+        with state.writing() as connection:
+            connection.execute("UPDATE sequence SET value = 2")
+            msg = "no"
+            raise KeyError(msg)
+
+    with pytest.raises(KeyError):
+        fail()
+    assert _value(state) == 1
+    _set(state, 3)
+    assert _value(state) == 3
+
+
+def test_log_does_not_grow_for_ever(state: State) -> None:
+    """Once it is large, the log is moved into the file and begun anew."""
+    log = state.folder / "state.sqlite-wal"
+    for _ in range(12):
+        with state.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO about VALUES ('bulk', ?)", ("x" * 1_000_000,)
+            )
+    assert log.stat().st_size < 8_000_000
+
+
+def test_waiters_hear_of_each_commit(state: State) -> None:
+    """The count of changes grows with commits, not with reads or what was undone."""
+    _value(state)
+    before = state.changes.count
+    _set(state, 1)
+    assert state.changes.count == before + 1
+    with pytest.raises(SandboxError), state.writing() as connection:
+        connection.execute("no SQL")
+    assert state.changes.count == before + 1
+
+
+def test_threads_share_it(state: State) -> None:
+    """Several threads add to one number, and none of their additions is lost."""
+
+    def add() -> None:
+        for _ in range(25):
+            with state.writing() as connection:
+                connection.execute("UPDATE sequence SET value = value + 1")
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert _value(state) == 100
+
+
+_ADDER = """
+import sys
+from faaskit.resources.state import State
+state = State(sys.argv[1], app="photos")
+for _ in range(60):
+    with state.writing() as connection:
+        connection.execute("UPDATE sequence SET value = value + 1")
+state.close()
+"""
+
+
+def test_processes_share_it(state: State) -> None:
+    """Several processes open one new folder at once and add; none of it is lost."""
+    folder = state._folder
+    adders = [subprocess.Popen([sys.executable, "-c", _ADDER, str(folder)]) for _ in range(3)]
+    assert [adder.wait() for adder in adders] == [0, 0, 0]
+    assert _value(state) == 180
+    with state.reading() as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_folder_is_of_one_app(state: State, tmp_path: Path) -> None:
+    """An app of another name is turned away, and told what to do; nothing stays open."""
+    _set(state, 1)
+    other = State(tmp_path / "deep" / "state", app="shop")
+    with pytest.raises(DefinitionError, match=r"App\('photos'\), not of App\('shop'\)"):
+        _value(other)
+    assert len(list((tmp_path / "deep/state/processes").iterdir())) == 1
+    other.close()
+
+
+def test_folder_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    """What a later faaskit wrote is not touched."""
+    first = State(tmp_path, app="photos")
+    _set(first, 7)
+    with first.reading() as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    first.close()
+    with pytest.raises(DefinitionError, match="upgrade faaskit"):
+        _value(State(tmp_path, app="photos"))
+    with sqlite3.connect(tmp_path / "state.sqlite") as connection:
+        assert connection.execute("SELECT value FROM sequence").fetchone() == (7,)
+    connection.close()
+
+
+def test_closed_is_closed(state: State) -> None:
+    """After close every use raises, says so, and closing again is no error."""
+    _set(state, 1)
+    state.close()
+    state.close()
+    with pytest.raises(FaaskitError, match=r"App\('photos'\) is closed"):
+        _value(state)
+
+
+def test_host_failure_is_a_sandbox_error(tmp_path: Path) -> None:
+    """A folder that can't be made is the host's fault, with its number."""
+    (tmp_path / "file").write_bytes(b"")
+    state = State(tmp_path / "file" / "state", app="photos")
+    with pytest.raises(SandboxError, match="state folder") as caught:
+        _value(state)
+    assert caught.value.errno is not None
+    assert caught.value.step == "state"
+
+
+def _temporary() -> list[Path]:
+    return sorted(Path(tempfile.gettempdir()).glob("faaskit-state-*"))
+
+
+def test_temporary_folder_goes_at_close() -> None:
+    """Without a folder, there is one while the State is open, and not afterwards."""
+    before = _temporary()
+    state = State(None, app="photos")
+    folder = state.folder
+    assert _temporary() == sorted([*before, folder])
+    assert state.temporary
+    state.close()
+    assert _temporary() == before
+
+
+def test_temporary_folder_goes_with_the_state() -> None:
+    """A State that nobody has any more takes its folder along."""
+    before = _temporary()
+    state = State(None, app="photos")
+    _set(state, 1)
+    del state
+    assert _temporary() == before
+
+
+def test_temporary_folder_goes_at_exit(tmp_path: Path) -> None:
+    """A program that ends without closing leaves nothing."""
+    code = "from faaskit.resources.state import State\ns = State(None, app='a')\nprint(s.folder)"
+    folder = Path(_run(code, TMPDIR=str(tmp_path)).strip())
+    assert folder.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_folder_of_the_killed_is_swept(tmp_path: Path) -> None:
+    """What a killed program left goes when another one makes its own; the living keep theirs."""
+    make = "from faaskit.resources.state import State\ns = State(None, app='a')\ns.folder\n"
+    killed = make + "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    lasting = make + "print(s.folder, flush=True)\nimport sys\nsys.stdin.read()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", lasting],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as living:
+        assert living.stdout is not None
+        kept = Path(living.stdout.readline().strip())
+        subprocess.run([sys.executable, "-c", killed], check=False, env=environment)
+        assert len(list(tmp_path.iterdir())) == 2
+        _run(make, TMPDIR=str(tmp_path))
+        assert list(tmp_path.iterdir()) == [kept]
+        assert (kept / "state.sqlite").exists()
+        living.communicate("")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- blobs ------------------------------------------------------------------------------
+
+
+def _name_blob(state: State, key: bytes, blob: str) -> None:
+    with state.writing() as connection:
+        connection.execute(
+            "INSERT INTO objects VALUES ('b', ?, ?, 0, '', '', '{}', 0)", (key, blob)
+        )
+
+
+def test_blob_is_what_was_written(state: State) -> None:
+    """A content comes back as it was, a duplicate too, and goes when it is removed."""
+    data = bytes(range(256)) * 1000
+    name = state.blobs.write(data)
+    twin = state.blobs.duplicate(name)
+    assert (state.blobs.read(name), state.blobs.read(twin)) == (data, data)
+    state.blobs.remove([name, name])
+    with pytest.raises(FileNotFoundError):
+        state.blobs.read(name)
+    assert state.blobs.read(twin) == data
+
+
+def test_leftovers_of_the_gone_are_swept(tmp_path: Path) -> None:
+    """What no row names goes at the next opening, unless its writer may yet name it."""
+    first, second = State(tmp_path, app="a"), State(tmp_path, app="a")
+    named, unnamed = first.blobs.write(b"named"), first.blobs.write(b"unnamed")
+    _name_blob(first, b"k", named)
+    (tmp_path / "blobs" / f"{first.token}-99.part").write_bytes(b"half")
+    in_progress = second.blobs.write(b"in progress")
+    first.close()
+    third = State(tmp_path, app="a")
+    folder = third.folder / "blobs"
+    assert {path.name for path in folder.iterdir()} == {named, in_progress}
+    assert unnamed not in {path.name for path in folder.iterdir()}
+    _name_blob(second, b"l", in_progress)
+    second.close()
+    third.close()
+    fourth = State(tmp_path, app="a")
+    assert fourth.blobs.read(in_progress) == b"in progress"
+    assert fourth.blobs.read(named) == b"named"
+    fourth.close()
+
+
+# --- forks ------------------------------------------------------------------------------
+
+_FORK = """
+import os, sys
+from faaskit.resources.state import State
+
+def value(state):
+    with state.reading() as connection:
+        return connection.execute("SELECT value FROM sequence").fetchone()[0]
+
+def add(state):
+    with state.writing() as connection:
+        connection.execute("UPDATE sequence SET value = value + 1")
+
+state = State(sys.argv[1] or None, app="photos")
+add(state)
+token = state.token
+connection = state._session.connection
+"""
+
+
+def test_fork_carries_no_connection_over(tmp_path: Path) -> None:
+    """A child has a connection and a token of its own; both sides' writes are kept."""
+    code = _FORK + (
+        "ready, done = os.pipe(), os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    assert state._session is None\n"
+        "    for _ in range(50): add(state)\n"
+        "    assert state.token != token\n"
+        "    assert state.is_alive(token), 'the parent is there'\n"
+        "    state.close()\n"
+        "    os._exit(0)\n"
+        "for _ in range(50): add(state)\n"
+        "assert state._session.connection is not connection\n"
+        "assert state.token == token\n"
+        "assert os.wait()[1] == 0\n"
+        "print(value(state))\n"
+    )
+    assert _run(code, tmp_path) == "101\n"
+
+
+def test_writes_of_a_child_outlive_the_parents_closing(tmp_path: Path) -> None:
+    """The parent's closing does not take the log from under a child that goes on writing."""
+    code = _FORK + (
+        "r, w = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    add(state)\n"
+        "    os.close(w)\n"
+        "    os.read(r, 1)\n"
+        "    add(state)\n"
+        "    os._exit(0)\n"
+        "state.close()\n"
+        "os.close(w)\n"
+        "assert os.wait()[1] == 0\n"
+        "print(value(State(sys.argv[1], app='photos')))\n"
+    )
+    assert _run(code, tmp_path) == "3\n"
+
+
+def test_child_leaves_its_parents_temporary_folder(tmp_path: Path) -> None:
+    """A child that ends as programs do, finalizers and all, removes nothing of its parent's."""
+    code = _FORK + (
+        "if os.fork() == 0:\n"
+        "    add(state)\n"
+        "    sys.exit(0)\n"
+        "assert os.wait()[1] == 0\n"
+        "print(value(state))\n"
+    )
+    assert _run(code, "", TMPDIR=str(tmp_path)) == "2\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fork_waits_for_a_transaction_of_another_thread(tmp_path: Path) -> None:
+    """A fork in the middle of a write of another thread harms neither side."""
+    code = _FORK + (
+        "import threading\n"
+        "inside, go = threading.Event(), threading.Event()\n"
+        "def slow():\n"
+        "    with state.writing() as connection:\n"
+        "        connection.execute('UPDATE sequence SET value = value + 10')\n"
+        "        inside.set(); go.wait()\n"
+        "thread = threading.Thread(target=slow); thread.start(); inside.wait()\n"
+        "os.register_at_fork(before=go.set)  # runs before the hook that waits\n"
+        "if os.fork() == 0:\n"
+        "    add(state)\n"
+        "    os._exit(0)\n"
+        "thread.join()\n"
+        "assert os.wait()[1] == 0\n"
+        "print(value(state))\n"
+    )
+    assert _run(code, tmp_path) == "12\n"
