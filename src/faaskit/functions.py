@@ -98,6 +98,10 @@ class Function:
         role: Its execution role: the one given, and what ``@allow`` and ``@deny`` add.
     """
 
+    __name__: str
+    __qualname__: str
+    __wrapped__: Handler
+
     def __init__(
         self,
         source: _Source,
@@ -114,11 +118,11 @@ class Function:
         functools.update_wrapper(self, source.handler)
 
     @property
-    def __faaskit_handler__(self) -> Handler:  # noqa: PLW3201  # read by the child side
+    def __faaskit_handler__(self) -> Handler:
         """The plain function: what a template runs when it finds this object."""
         return self._source.handler
 
-    def __faaskit_permit__(self, statement: Statement) -> Function:  # noqa: PLW3201
+    def __faaskit_permit__(self, statement: Statement) -> Function:
         """Take one more statement into the role: ``@allow`` above ``@function``."""
         self._statements = (statement, *self._statements)
         self.role = self._make_role()
@@ -154,8 +158,8 @@ class Function:
         return self._source.handler(*args, **kwargs)
 
     def __repr__(self) -> str:
-        config = self.config
-        return f"Function({self.name!r}, memory_size={config.memory_size}, timeout={config.timeout})"
+        limits = f"memory_size={self.config.memory_size}, timeout={self.config.timeout}"
+        return f"Function({self.name!r}, {limits})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Within another function's code it travels as a reference: a name and an ARN. Its
@@ -334,7 +338,7 @@ def _reference(config: FunctionConfig, region: str, account: str) -> Function:
     return Function(_Source(stays_at_home), config, _ReferenceOwner(region, account), ())
 
 
-def define(handler: Handler | None = None, *, owner: Owner | None = None, **parameters: Any) -> Any:
+def define(handler: Any = None, *, owner: Owner | None = None, **parameters: Any) -> Any:
     """
     Make a handler a Function; without a handler, return the decorator that does.
 

@@ -371,6 +371,8 @@ def names_caller(  # noqa: PLR0911 (one return for each kind of entry)
     if ":assumed-role/" in text and caller["kind"] == "role":
         account, role = text.split(":")[4], text.split("/")[1]
         return "maybe" if (account, role) == (caller["account"], caller["role"]) else "no"
+    if ":user/" in text and caller["kind"] == "federated-user":
+        return "maybe" if text.split(":")[4] == caller["account"] else "no"
     return "self" if text == caller["text"] else "no"
 
 
@@ -409,7 +411,7 @@ def meant(statement: dict[str, Any], caller: dict[str, str] | None) -> bool:
         if element == "*" or caller is None or ("AWS", "*") in entries(element):
             return True
         return any(names_caller(*entry, caller) != "no" for entry in entries(element))
-    if caller is None or caller["kind"] == "somebody":
+    if caller is None or caller["kind"] in {"somebody", "federated-user"}:
         return True
     said = {names_caller(*entry, caller) for entry in entries(statement["NotPrincipal"])}
     needed = {

@@ -132,7 +132,9 @@ class Policy:
             document["Version"] = self.version
         if self.id is not None:
             document["Id"] = self.id
-        document["Statement"] = statements[0] if self._bare else statements
+        # A policy that was evolved from a bare one may have several by now.
+        bare = self._bare and len(statements) == 1
+        document["Statement"] = statements[0] if bare else statements
         return document
 
 

@@ -11,7 +11,7 @@ whether a request is allowed or denied within an account" and "Principal"):
 
 A Deny is about the caller, and about the role and account that it belongs to. Where it
 can't be told whether it is meant (no principal was given, a canonical user id, a federated
-identity, a session of the role that was given), it is.
+identity, a session of the role that was given, the user behind a federated one), it is.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class PrincipalRule:
         """
         if not self.negated:
             return self._may_name(caller)
-        if caller is None or caller.unnamed:
+        if caller is None or caller.unnamed or caller.kind == "federated":
             return True
         return not self.named.issuperset((caller.own, *caller.parents))
 
@@ -222,7 +222,9 @@ class PrincipalRule:
             return "no principal was given"
         if self.opaque:
             return f"{self.text}: whether that is the caller can't be told"
-        return "" if self.negated else f"{caller.text} may be one that it names"
+        if self.negated and caller.kind != "federated":
+            return ""
+        return f"{caller.text} may be, or act for, one that it names"
 
     def _may_name(self, caller: Caller | None) -> bool:
         """Whether the element names the caller, or may do so."""
@@ -232,6 +234,10 @@ class PrincipalRule:
             return True
         if caller.kind == "role":
             return any(one[0] == "session" and one[1:4] == caller.own[1:] for one in self.named)
+        if caller.kind == "federated":
+            # It acts for a user of the account, and the ARN does not say for which.
+            kin = [one for one in self.named if one[0] == "user"]
+            return any(_account_of(one) == caller.account for one in kin)
         return caller.unnamed and any(_account_of(one) == caller.account for one in self.named)
 
 

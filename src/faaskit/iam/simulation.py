@@ -30,7 +30,7 @@ def simulate(  # noqa: PLR0917 (the order is what the design promises)
     What AWS knows of the principal (``aws:PrincipalArn``, ``aws:PrincipalAccount``,
     ``aws:PrincipalType``, ``aws:PrincipalIsAWSService``, ``aws:username`` of a user) and the
     resource (``aws:ResourceAccount``) need not be in the context; what is there counts, and
-    None takes a key away.
+    None takes a key away. The role of a session is taken to have no path.
 
     Args:
         action: Such as ``s3:GetObject``.

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from typing_extensions import Self
 
@@ -143,6 +143,11 @@ class Invoker:
 
     def __repr__(self) -> str:
         return f"Invoker(isolation={self.isolation!r})"
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be run any more."""
+        return self._closed
 
     @property
     def bill(self) -> Bill:
@@ -573,13 +578,13 @@ def _isolation(wanted: object) -> str:
     raise DefinitionError(msg)
 
 
-def _backend(wanted: object) -> Backend:
+def _backend(wanted: Any) -> Backend:
     if wanted == "local":
         from faaskit.runtimes.local import LocalBackend
 
         return LocalBackend()
     if hasattr(wanted, "acquire"):
-        return wanted  # type: ignore[no-any-return]  # told apart by what it has
+        return cast("Backend", wanted)  # told apart by what it has
     msg = f"backend {wanted!r} is none; pass 'local', or an object that makes environments"
     raise DefinitionError(msg)
 
@@ -618,7 +623,7 @@ def default_invoker() -> Invoker:
     """Return the Invoker of functions that belong to no App; closed at exit."""
     global _default  # noqa: PLW0603  # one for the process
     with _default_lock:
-        if _default is None or _default._closed:
+        if _default is None or _default.closed:
             _default = Invoker()
             atexit.register(_default.close)
         return _default

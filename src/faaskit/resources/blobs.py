@@ -89,7 +89,7 @@ class Blobs:
         for name in names:
             try:
                 (self._folder / name).unlink(missing_ok=True)
-            except OSError:  # noqa: PERF203
+            except OSError:
                 # It only takes room: it is swept when the folder is opened after this
                 # process. The write that replaced it is done and acknowledged.
                 continue

@@ -121,7 +121,7 @@ def _culprit(handler: Handler) -> str | None:
     for name, value in _used(handler):
         try:
             dill.dump(value, io.BytesIO(), recurse=True, byref=False)
-        except Exception:  # noqa: BLE001, PERF203  # anything may go wrong in a reduce
+        except Exception:  # noqa: BLE001  # anything may go wrong in a reduce
             return name
     return None
 
@@ -132,7 +132,7 @@ def _used(handler: Handler) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
-        except ValueError:  # noqa: PERF203  # not assigned yet
+        except ValueError:  # not assigned yet
             continue
     for name in _global_names(handler.__code__):
         if name in handler.__globals__:

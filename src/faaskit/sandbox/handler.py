@@ -31,6 +31,11 @@ __all__ = [
     "unpickle_handler",
 ]
 
+# AWS's names.
+IMPORT_FAILED = "Runtime.ImportModuleError"
+SYNTAX_ERROR = "Runtime.UserCodeSyntaxError"
+HANDLER_NOT_FOUND = "Runtime.HandlerNotFound"
+
 # AWS's limit: 6 MiB and 100 bytes.
 RESPONSE_LIMIT = 6 * 1024 * 1024 + 100
 
@@ -69,18 +74,18 @@ def find_handler(path: str) -> Handler:
         module = importlib.import_module(module_name)
     except ImportError as error:
         msg = f"Unable to import module '{module_name}': {error}"
-        raise LoadError("Runtime.ImportModuleError", msg) from error
+        raise LoadError(IMPORT_FAILED, msg) from error
     except SyntaxError as error:
         msg = f"Syntax error in module '{module_name}': {error}"
         trace = (f'  File "{error.filename}" Line {error.lineno}\n    {error.text}',)
-        raise LoadError("Runtime.UserCodeSyntaxError", msg, trace) from error
+        raise LoadError(SYNTAX_ERROR, msg, trace) from error
     found: Any = module
     for name in qualified.split("."):
         try:
             found = getattr(found, name)
         except AttributeError:
             msg = f"Handler '{qualified}' missing on module '{module_name}'"
-            raise LoadError("Runtime.HandlerNotFound", msg) from None
+            raise LoadError(HANDLER_NOT_FOUND, msg) from None
     return _plain(found)
 
 
@@ -96,8 +101,8 @@ def _plain(found: Any) -> Handler:
     plain = getattr(found, "__faaskit_handler__", found)
     if not callable(plain):
         msg = f"Handler '{plain!r}' is not callable"
-        raise LoadError("Runtime.HandlerNotFound", msg)
-    return plain
+        raise LoadError(HANDLER_NOT_FOUND, msg)
+    return plain  # type: ignore[no-any-return]  # the user's
 
 
 class _Identity:

@@ -10,6 +10,7 @@ it used while it is still there.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import json
 import os
 import resource
@@ -235,7 +236,7 @@ def _enter_folder(setup: Setup) -> None:
     os.environ["TMPDIR"] = setup.folder
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:
-        tempfile.tempdir = None  # it may remember the template's
+        tempfile.tempdir = None  # type: ignore[attr-defined] # it may remember the template's
 
 
 def _reseed() -> None:
@@ -389,7 +390,6 @@ def exit_as_asked(error: SystemExit) -> NoReturn:
 def flush() -> None:
     """Write out what the standard streams still hold."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # Whatever the user's code has put in its place may raise anything.
+        with contextlib.suppress(Exception):
             stream.flush()
-        except Exception:  # noqa: BLE001, S110, PERF203  # replaced or closed by the user's code
-            pass

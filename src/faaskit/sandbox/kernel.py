@@ -1,6 +1,4 @@
-"""
-The few calls to the kernel that Python has no name for. Runs in the child; stdlib only.
-"""
+"""The few calls to the kernel that Python has no name for. Runs in the child; stdlib only."""
 
 from __future__ import annotations
 

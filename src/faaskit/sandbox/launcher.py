@@ -24,7 +24,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import kernel, limits, sweep, tree, usage
 
@@ -96,7 +96,6 @@ class Watched:
             os.write(self.verdict, json.dumps(facts).encode())
         os.close(self.verdict)
 
-
     def tell_status(self, status: int) -> None:
         """Tell how a process ended that nobody here killed."""
         if os.WIFSIGNALED(status):
@@ -119,9 +118,7 @@ class Template:
 class Launcher:
     """The loop, and what it knows."""
 
-    def __init__(
-        self, control: socket.socket, app: int, temporary: str, priority: int
-    ) -> None:
+    def __init__(self, control: socket.socket, app: int, temporary: str, priority: int) -> None:
         self._priority = priority
         _, start = usage.parent_and_start(os.getpid())
         name = sweep.name(os.getpid(), start)
@@ -324,7 +321,7 @@ class Launcher:
             template.retired = True
             self._kill(template.watched)
 
-    _orders: dict[str, Callable[[Launcher, dict[str, Any], list[int]], None]] = {
+    _orders: ClassVar[dict[str, Callable[[Launcher, dict[str, Any], list[int]], None]]] = {
         "template": _make_template,
         "fork": _fork,
         "start": _start,

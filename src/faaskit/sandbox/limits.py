@@ -58,7 +58,7 @@ def _user_total() -> int:
         try:
             if name.isdigit() and os.stat(f"/proc/{name}").st_uid == own:
                 total += len(os.listdir(f"/proc/{name}/task"))
-        except OSError:  # noqa: PERF203  # it ended meanwhile
+        except OSError:  # it ended meanwhile
             continue
     return total
 
@@ -163,6 +163,7 @@ class PidsGroups:
 
 
 def remove_group(folder: str) -> None:
+    """Remove an empty group; one that still has a process stays."""
     try:
         os.rmdir(folder)
     except OSError as error:

@@ -62,11 +62,11 @@ class _Finder:
     def __init__(self, request_id: Callable[[], str]) -> None:
         self._request_id = request_id
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
         """Find ``logging`` as it would be found, and add to its loading."""
         if name != "logging" or self not in sys.meta_path:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]  # it has what the import system uses
+        sys.meta_path.remove(self)
         from importlib.util import find_spec
 
         spec = find_spec(name)

@@ -76,13 +76,13 @@ def _make_stage(code: dict[str, Any]) -> None:
     # ``-S`` leaves these out; scripts and notebooks use them.
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     sys.stdout, sys.stderr = _line_by_line(1), _line_by_line(2)
-    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc,assignment]
     python_logging.install(inside.current_request_id)
 
 
 def _line_by_line(descriptor: int) -> TextIO:
     # So that stdout and stderr keep their order, and a kill loses no line.
-    return open(  # noqa: SIM115  # for the life of the process
+    return open(  # for the life of the process
         descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
 
@@ -118,7 +118,7 @@ def _initialise(code: dict[str, Any], channel: inside.Channel) -> Callable[[], H
     inside.flush()
     # An INIT that left a thread running can't be forked from: a lock that the thread holds
     # would be held for ever in the copy. The app then has each environment run INIT itself.
-    threads = len(sys._current_frames()) - 1
+    threads = len(sys._current_frames()) - 1  # noqa: SLF001  # CPython documents it
     channel.send_plain(wire.INIT_DONE, b"threads" if threads else b"")
     if threads:
         channel.receive()

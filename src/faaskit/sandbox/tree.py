@@ -1,9 +1,8 @@
-"""
-Ending process trees, whatever they do against it. Runs in the launcher; stdlib only.
-"""
+"""Ending process trees, whatever they do against it. Runs in the launcher; stdlib only."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -16,10 +15,8 @@ _ROUNDS = 100
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to a process that may be gone already."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def kill_tree(pid: int) -> int:

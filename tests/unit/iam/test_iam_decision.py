@@ -325,6 +325,10 @@ def test_an_explicit_deny_in_any_policy(where: str) -> None:
         (A, {"AWS": f"arn:aws:iam::{B}:user/ann"}, "Allow"),
         (ROOT, {"AWS": USER}, "Allow"),
         (ROOT, {"AWS": A}, "ExplicitDeny"),
+        # A federated user acts for some user of its account.
+        (FEDERATED, {"AWS": USER}, "ExplicitDeny"),
+        (FEDERATED, {"AWS": f"arn:aws:iam::{B}:user/ann"}, "Allow"),
+        (FEDERATED, {"AWS": ROLE}, "Allow"),
         # Who can't be recognised may be the caller.
         (USER, {"CanonicalUser": "79a59df9"}, "ExplicitDeny"),
         (SESSION, {"Federated": "accounts.google.com"}, "ExplicitDeny"),
@@ -355,6 +359,7 @@ def test_whom_a_deny_means(principal: str | None, named: Any, expected: str) -> 
         (ROLE, [ROLE, A], "Allow"),
         (ROOT, [A], "Allow"),
         (A, [A], "ExplicitDeny"),
+        (FEDERATED, [FEDERATED, A], "ExplicitDeny"),
         (None, [USER, A], "ExplicitDeny"),
         (EVENTS, [A], "ExplicitDeny"),
     ],
@@ -385,6 +390,8 @@ def test_not_principal_spares_a_service() -> None:
         (SESSION, ROLE, "ImplicitDeny"),
         (ROLE, SESSION, "ImplicitDeny"),
         (A, USER, "ImplicitDeny"),
+        (FEDERATED, USER, "ImplicitDeny"),
+        (FEDERATED, ROLE, "Allow"),
         (None, USER, "ImplicitDeny"),
     ],
 )
@@ -676,7 +683,7 @@ def test_an_explicit_deny_names_every_statement() -> None:
     ("named", "principal", "reason"),
     [
         ({"AWS": USER}, None, "no principal was given"),
-        ({"AWS": USER}, A, f"{A} may be one that it names"),
+        ({"AWS": USER}, A, f"{A} may be, or act for, one that it names"),
         ({"CanonicalUser": "79a5"}, USER, "79a5: whether that is the caller can't be told"),
     ],
 )

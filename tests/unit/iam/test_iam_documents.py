@@ -8,6 +8,7 @@ import pickle
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from faaskit.exceptions import DefinitionError
 from faaskit.iam import Policy, Statement, allow, deny, simulate
@@ -227,6 +228,13 @@ def test_policies_are_made_of_statements() -> None:
         Policy(statements=(), version="2020-01-01")
     with pytest.raises(DefinitionError, match="Id"):
         Policy(statements=(), id=1)  # type: ignore[arg-type]
+
+
+def test_an_evolved_policy_keeps_every_statement() -> None:
+    """A document with one bare statement, evolved to two, is written with both."""
+    policy = Policy.from_document({"Statement": GOOD})
+    more = evolve(policy, statements=(*policy.statements, deny("s3:*", on="*")))
+    assert [one["Effect"] for one in more.to_document()["Statement"]] == ["Allow", "Deny"]
 
 
 def test_statements_are_checked_where_they_are_made() -> None:

@@ -1,0 +1,197 @@
+"""
+What is heard on a line, made into the events and the outcome of an invocation.
+
+Everything that comes from an environment may have been written by hostile code: nothing of
+it is trusted to have a shape, and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from faaskit.exceptions import SandboxError
+from faaskit.runtimes.contract import (
+    Ending,
+    Event,
+    Limits,
+    Log,
+    Outcome,
+    RunCancelledError,
+    ServiceCall,
+    ServiceReply,
+    Usage,
+)
+from faaskit.sandbox import wire
+from faaskit.sandbox.handler import RESPONSE_LIMIT
+from faaskit.sandbox.line import Hangup, Item, Line, Message, Text, Verdict
+
+__all__ = [
+    "Hearing",
+    "LauncherLostError",
+    "log_of",
+    "message_limits",
+    "setup_failed",
+    "write_reply",
+]
+
+_MB = 1024 * 1024
+
+
+class LauncherLostError(SandboxError):
+    """The launcher was killed while the function ran."""
+
+
+def message_limits(limits: Limits) -> dict[int, int]:
+    """Return the largest message of each kind that an environment may send."""
+    return {
+        wire.READY: 0,
+        wire.INIT_DONE: 64,
+        wire.RESULT: RESPONSE_LIMIT,
+        wire.ERROR: RESPONSE_LIMIT,
+        # A body can't be larger than what the function can hold.
+        wire.CALL: limits.memory_size * _MB + _MB,
+        wire.SETUP_FAILED: 1 << 16,
+    }
+
+
+class Hearing:
+    """Hears items until the end, and makes an outcome of them."""
+
+    def __init__(self, line: Line, phase: str) -> None:
+        self._line = line
+        self.phase = phase
+        self.init_duration_ms: float | None = None
+        self.outcome: Outcome | None = None
+        self.hung_up = False
+        self._answer: tuple[Ending, bytes] | None = None
+        self._duration_ms: float | None = None
+        self._detail = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the function has given its result."""
+        return self._answer is not None
+
+    def hear(self, item: Item, began: int | None = None) -> Iterator[Event]:
+        """Take one item; yield what the invocation has to know."""
+        if isinstance(item, Text):
+            yield Log(item.data)
+        elif isinstance(item, Message):
+            yield from self._message(item, began)
+        elif isinstance(item, Hangup):
+            self._hang_up(item.reason, began)
+        else:
+            yield from map(log_of, self._line.rest_of_log())
+            self._verdict(item, began)
+
+    def _hang_up(self, reason: str, began: int | None) -> None:
+        self.hung_up = True
+        self._detail = reason
+        self._stop_clock(began)
+
+    def _stop_clock(self, began: int | None) -> None:
+        if self._duration_ms is None and began is not None:
+            self._duration_ms = (time.perf_counter_ns() - began) / 1e6
+
+    def _message(self, item: Message, began: int | None) -> Iterator[Event]:
+        if self.answered:
+            return  # nothing counts after the result
+        if item.kind == wire.CALL:
+            try:
+                yield _service_call(item)
+            except wire.WireError as error:
+                self._hang_up(str(error), began)
+        elif item.kind == wire.RESULT:
+            self._stop_clock(began)
+            self._answer = ("result", item.payload)
+        elif item.kind == wire.ERROR:
+            self._stop_clock(began)
+            self._answer = self._error(item.payload)
+
+    def _error(self, payload: bytes) -> tuple[Ending, bytes]:
+        try:
+            body = json.loads(payload)
+            if body.pop("out_of_memory"):
+                return "out_of_memory", b""
+            body.pop("phase")
+        except (ValueError, KeyError, AttributeError, RecursionError):
+            return "exit", b""
+        return "error", json.dumps(body).encode()
+
+    def _verdict(self, item: Verdict, began: int | None) -> None:
+        self._stop_clock(began)
+        facts = item.facts
+        if facts is None:
+            msg = "the launcher was killed while the function ran; the call can be made again"
+            raise LauncherLostError(msg, step="run")
+        ending = facts["ending"]
+        if ending == "sandbox":
+            msg = f"the sandbox failed: {facts.get('detail') or facts.get('step')}"
+            raise SandboxError(msg, step=facts.get("step", "run"), errno=facts.get("errno"))
+        payload = b""
+        if self._answer is not None:
+            ending, payload = self._answer
+        elif ending == "aborted":
+            raise RunCancelledError
+        elif ending == "finished":
+            ending = "exit"
+        self.outcome = Outcome(
+            ending=ending,
+            usage=Usage(
+                duration_ms=self._duration_ms or 0.0,
+                cpu_time_ms=facts["cpu_ns"] / 1e6,
+                max_memory_bytes=facts["peak"],
+                init_duration_ms=self.init_duration_ms,
+            ),
+            payload=payload,
+            exit_code=facts.get("exit_code"),
+            signal=facts.get("signal"),
+            phase="init" if self.phase == "init" else "invoke",
+            detail=facts.get("detail") or self._detail,
+        )
+
+
+def _service_call(item: Message) -> ServiceCall:
+    header, body = wire.split_message(item.payload)
+    service, operation = header.get("service"), header.get("operation")
+    parameters = header.get("parameters")
+    if not (isinstance(service, str) and isinstance(operation, str)):
+        msg = "a service call without a service and an operation"
+        raise wire.WireError(msg)
+    if not isinstance(parameters, dict):
+        msg = "a service call whose parameters are no object"
+        raise wire.WireError(msg)
+    return ServiceCall(
+        service, operation, parameters, body if header.get("has_body") else None, item.number
+    )
+
+
+def write_reply(line: Line, call_id: int, reply: ServiceReply) -> None:
+    """Answer a service call."""
+    header: dict[str, Any] = {"output": dict(reply.output), "has_body": reply.body is not None}
+    if reply.failure is not None:
+        failure = reply.failure
+        header["failure"] = {
+            "code": failure.code,
+            "message": failure.message,
+            "details": dict(failure.details),
+        }
+    line.answer(wire.encode_message(wire.REPLY, call_id, header, reply.body or b""))
+
+
+def log_of(text: Text) -> Log:
+    """Return the event of a piece of log."""
+    return Log(text.data)
+
+
+def setup_failed(payload: bytes) -> SandboxError:
+    """Return the error that an environment's failed set-up is."""
+    try:
+        facts, _ = wire.split_message(payload)
+    except wire.WireError:
+        facts = {}
+    msg = f"an environment could not {facts.get('step', 'be set up')}: {facts.get('message', '?')}"
+    return SandboxError(msg, step=str(facts.get("step")), errno=facts.get("errno"))

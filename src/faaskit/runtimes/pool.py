@@ -1,0 +1,295 @@
+"""
+One function's template, and the environments that are forked ahead of their use.
+
+The first call that needs a template drives its INIT; others of the same code wait. Then to
+take an environment is to take it off a queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterator
+from typing import Any, Protocol
+
+from attrs import evolve
+
+from faaskit.exceptions import SandboxError
+from faaskit.runtimes.contract import Code, Event, Limits, ServiceReply
+from faaskit.runtimes.hearing import Hearing, log_of, write_reply
+from faaskit.sandbox import wire
+from faaskit.sandbox.keeper import Keeper
+from faaskit.sandbox.line import Line, Message, Verdict
+
+__all__ = ["Host", "StaleError", "Template", "new_log_stream"]
+
+_MB = 1024 * 1024
+
+# Address space is not memory: each thread reserves 8 MB of it for a stack that it hardly
+# touches, and numerical libraries reserve more. The watchdog holds the memory size itself;
+# this only stops one huge allocation before its pages are touched.
+_BACKSTOP_SLACK_MB = 512
+
+_READY_MAX = 8  # environments kept ahead for one function, unless warm() asks for more
+
+
+class Host(Protocol):
+    """What a template needs of its backend."""
+
+    def keeper(self) -> Keeper:
+        """Return the launcher, started on first use."""
+
+    def new_line(self, limits: Limits) -> tuple[int, Line]:
+        """Return a number that was never used and the pipes to go with it."""
+
+    def without_snapshot(self, code: Code, threads_of: Template) -> None:
+        """Have each environment of that code run INIT itself from now on."""
+
+
+class StaleError(Exception):
+    """
+    What was behind a line went away before the event was sent: another one can take it.
+
+    Attributes:
+        error: To be raised when too many went away.
+        counts: False where it was another call that failed, not the sandbox.
+    """
+
+    def __init__(self, error: SandboxError, *, counts: bool = True) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.counts = counts
+
+
+def tree_limits(limits: Limits) -> dict[str, int]:
+    return {
+        "memory_limit": limits.memory_size * _MB,
+        "data_limit": (limits.memory_size + _BACKSTOP_SLACK_MB) * _MB,
+        "file_limit": limits.ephemeral_storage * _MB,
+    }
+
+
+class Template:
+    """A template as the app sees it: INIT, then the queues of environments ahead of use."""
+
+    def __init__(self, backend: Host, code: Code, *, snapshot: bool = True) -> None:
+        self._backend = backend
+        self.code = evolve(code, snapshot=code.snapshot and snapshot)
+        self._state = threading.Condition()
+        self._phase = "new"  # new, initialising, ready, gone
+        self._number = 0
+        self._line: Line | None = None
+        self.keeper: Keeper | None = None
+        self._ahead: dict[Limits, deque[tuple[int, Line]]] = {}
+        self._running = 0
+        self._floor = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing more can come of it."""
+        return self._phase == "gone"
+
+    def discard(self) -> None:
+        """Take it out of use, with what it has ready."""
+        with self._state:
+            was, self._phase = self._phase, "gone"
+            ahead, self._ahead = self._ahead, {}
+            self._state.notify_all()
+        for _, line in itertools.chain.from_iterable(ahead.values()):
+            line.close()
+        if was != "new" and self.keeper is not None:
+            with contextlib.suppress(SandboxError):
+                self.keeper.order([{"op": "retire", "number": self._number}])
+
+    # INIT
+
+    def prepare(self, limits: Limits) -> Generator[Event, None, float | None]:
+        """
+        Run INIT, or wait until another thread has.
+
+        Yields its log and its service calls, and an ``Outcome`` if it fails.
+
+        Returns:
+            How long INIT took, in ms, if it ran here.
+        """
+        with self._state:
+            while self._phase == "initialising":
+                self._state.wait()
+            if self._phase == "ready":
+                return None
+            if self._phase == "gone":
+                msg = "the template ended while it was waited for"
+                raise StaleError(SandboxError(msg, step="run INIT"), counts=False)
+            self._phase = "initialising"
+        try:
+            return (yield from self._initialise(limits))
+        finally:
+            with self._state:
+                if self._phase == "initialising":
+                    self._phase = "gone"  # failed, or whoever drove it was interrupted
+                self._state.notify_all()
+
+    def _initialise(self, limits: Limits) -> Generator[Event, None, float | None]:
+        self.keeper = self._backend.keeper()
+        self._number, line = self._backend.new_line(limits)
+        self._line = line
+        began = time.perf_counter_ns()
+        try:
+            with _code_file(self.code) as file:
+                order = {
+                    "op": "template",
+                    "number": self._number,
+                    "fds": 5,
+                    "seconds": limits.init_timeout,
+                    **tree_limits(limits),
+                }
+                self.keeper.order([order], [file, *line.theirs])
+            line.hand_over()
+            return (yield from self._hear_init(line, began))
+        finally:
+            if self._phase == "initialising":
+                with contextlib.suppress(SandboxError):
+                    self.keeper.order([{"op": "abort", "number": self._number}])
+            line.close()
+            self._line = None
+
+    def _hear_init(self, line: Line, began: int) -> Generator[Event, None, float | None]:
+        end = Hearing(line, phase="init")
+        init_ms: float | None = None
+        while True:
+            for item in line.listen():
+                if isinstance(item, Message) and item.kind == wire.INIT_DONE:
+                    init_ms = (time.perf_counter_ns() - began) / 1e6
+                    if item.payload == b"threads":
+                        self._backend.without_snapshot(self.code, self)
+                        warnings.warn(
+                            f"function {self.code.function_name!r} leaves a thread running after "
+                            "INIT, which can't be copied; INIT runs in every environment instead. "
+                            "Start the thread in the handler to get the snapshot back",
+                            RuntimeWarning,
+                            stacklevel=2,
+                        )
+                        msg = "INIT left a thread running"
+                        raise StaleError(SandboxError(msg, step="run INIT"))
+                elif isinstance(item, Verdict) and item.facts and item.facts["ending"] == "ready":
+                    yield from map(log_of, line.rest_of_log())
+                    if self.code.snapshot and init_ms is None:
+                        msg = "the template was ready without having run INIT"
+                        raise SandboxError(msg, step="run INIT")
+                    with self._state:
+                        self._phase = "ready"
+                    return init_ms
+                else:
+                    yield from end.hear(item)
+                    if end.outcome is not None:
+                        took = (time.perf_counter_ns() - began) / 1e6
+                        usage = evolve(end.outcome.usage, duration_ms=0.0, init_duration_ms=took)
+                        yield evolve(end.outcome, usage=usage)
+                        return None
+
+    def reply(self, call_id: int, reply: ServiceReply) -> None:
+        """Answer a service call of INIT."""
+        if self._line is not None:
+            write_reply(self._line, call_id, reply)
+
+    # Environments ahead of use
+
+    def take(self, limits: Limits) -> tuple[int, Line]:
+        """Return an environment that may be ready already, ordering one if there is none."""
+        while True:
+            with self._state:
+                queue = self._ahead.setdefault(limits, deque())
+                taken = queue.popleft() if queue else None
+                self._running += 1
+            try:
+                if taken is None:
+                    return self._order_one(limits)
+            except BaseException:
+                self.done()
+                raise
+            if not taken[1].told:
+                return taken
+            taken[1].close()  # it died while it was waiting: killed from outside
+            self.done()
+
+    def _order_one(self, limits: Limits) -> tuple[int, Line]:
+        number, line, order = self.next_order(limits)
+        try:
+            assert self.keeper is not None
+            self.keeper.order([order], line.theirs)
+        except BaseException:
+            line.close()
+            raise
+        line.hand_over()
+        return number, line
+
+    def next_order(self, limits: Limits) -> tuple[int, Line, dict[str, Any]]:
+        """Return the order for one more environment, to be sent with its descriptors."""
+        number, line = self._backend.new_line(limits)
+        order = {
+            "op": "fork",
+            "number": number,
+            "template": self._number,
+            "fds": 4,
+            "environment": {
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(limits.memory_size),
+                "AWS_LAMBDA_LOG_STREAM_NAME": new_log_stream(),
+            },
+            **tree_limits(limits),
+        }
+        return number, line, order
+
+    def done(self) -> None:
+        """One that was taken has ended."""
+        with self._state:
+            self._running -= 1
+
+    def wants_another(self, limits: Limits) -> bool:
+        """Whether fewer are ready than the load of this moment would use."""
+        with self._state:
+            if self._phase != "ready":
+                return False
+            wanted = max(self._floor, min(self._running + 1, _READY_MAX))
+            return len(self._ahead.get(limits, ())) < wanted
+
+    def give(self, limits: Limits, number: int, line: Line) -> None:
+        """Put an environment that was not used with those that are ready."""
+        with self._state:
+            if self._phase == "ready":
+                self._ahead.setdefault(limits, deque()).append((number, line))
+                return
+        line.close()
+
+    def keep_ready(self, count: int) -> None:
+        """Have at least so many ready from now on."""
+        with self._state:
+            self._floor = max(self._floor, count)
+
+
+@contextlib.contextmanager
+def _code_file(code: Code) -> Iterator[int]:
+    """Put the code where the template can read it: an unlinked file, of any size."""
+    header = {
+        "handler": code.handler,
+        "sys_path": list(code.sys_path),
+        "environment": dict(code.environment),
+        "snapshot": code.snapshot,
+        "sources": dict(code.sources),
+    }
+    with tempfile.TemporaryFile() as file:
+        head = json.dumps(header).encode()
+        file.write(len(head).to_bytes(4, "big") + head + (code.pickled or b""))
+        file.flush()
+        yield file.fileno()
+
+
+def new_log_stream() -> str:
+    """Return a log stream's name, ``YYYY/MM/DD/[$LATEST]`` and 32 hex digits."""
+    return f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{uuid.uuid4().hex}"
