@@ -130,4 +130,6 @@ class _BucketMachine(RuleBasedStateMachine):
 
 
 TestBucket = _BucketMachine.TestCase
-TestBucket.settings = settings(stateful_step_count=30)
+# Each step is on the disk when it is done: half as many examples as where nothing is.
+TestBucket.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=30)
+TestBucket.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[attr-defined]

@@ -72,7 +72,7 @@ class LocalBackend:
         """Return an environment of that code; nothing is waited for here."""
         return LocalEnvironment(self, code, limits)
 
-    def keep_ready(self, code: Code, limits: Limits, count: int) -> None:
+    def keep_ready(self, code: Code, limits: Limits, count: int) -> None:  # noqa: ARG002  # all limits share a template
         """Have at least ``count`` environments ready from now on."""
         self.template(code).keep_ready(count)
 

@@ -474,13 +474,14 @@ class Launcher:
 
     def _reap(self) -> None:
         """Take the end of every child that has ended: templates, orphans, sweepers."""
+        orphans = False
         while True:
             try:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                break
             if pid == 0:
-                return
+                break
             if pid in self._sweepers:
                 self._sweepers.discard(pid)
                 self._take_out_rubbish()
@@ -495,7 +496,9 @@ class Launcher:
                 watched.tell("sandbox", step="run", detail="its template was killed")
                 self._ended(watched, status)
             else:
-                self._kill_orphans()
+                orphans = True
+        if orphans:
+            self._kill_orphans()  # theirs; once, for there may be a thousand
 
     def _template_ended(self, template: Template, status: int, used: Any) -> None:
         watched = template.watched
@@ -585,11 +588,14 @@ class Launcher:
         if watched.pid is not None:
             below = usage.descendants(watched.pid)
             self._measure(watched, watched.pid, below)
-        if below:
+        if below or ending != "finished":
             self._kill(watched)
+            watched.tell(ending, **facts)
         else:
+            # It is alone and waits in a read. A killed process runs its end at once, in this
+            # one's place; told first, the app goes on meanwhile.
+            watched.tell(ending, **facts)
             watched.signal_root(signal.SIGKILL)
-        watched.tell(ending, **facts)
 
     def _measure(self, watched: Watched, pid: int, below: list[int]) -> None:
         cpu = usage.cpu_time_ns(pid) + sum(map(usage.cpu_time_ns, below))

@@ -1,0 +1,52 @@
+"""A module that misbehaves in INIT: what the function's variable DEED says, and only there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+
+def _hang_in_fork() -> None:
+    time.sleep(600)
+
+
+_deed = os.environ.get("DEED", "")
+if _deed == "print":
+    print("hello from INIT")
+elif _deed == "raise":
+    msg = "INIT went wrong"
+    raise ValueError(msg)
+elif _deed == "import":
+    import module_that_is_nowhere  # type: ignore[import-not-found]  # noqa: F401
+elif _deed == "exit":
+    sys.exit(4)
+elif _deed == "leave":
+    os._exit(5)
+elif _deed == "hang":
+    time.sleep(600)
+elif _deed == "hoard":
+    hoard = []
+    while True:
+        hoard.append([0] * 100_000)
+elif _deed == "thread":
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+elif _deed == "hang in fork":
+    os.register_at_fork(after_in_child=_hang_in_fork)
+elif _deed == "once":
+    # The first INIT fails, the second does not.
+    if not os.path.exists(os.environ["FLAG"]):  # noqa: PTH110
+        open(os.environ["FLAG"], "w").close()  # noqa: PTH123, SIM115
+        msg = "the first INIT fails"
+        raise ValueError(msg)
+
+count = 0
+
+
+def handler(event: Any, context: Any) -> Any:
+    """Return the event, and how often this ran in this process."""
+    global count  # noqa: PLW0603  # what a fresh environment has at 0
+    count += 1
+    return [event, count]
