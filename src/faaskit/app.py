@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import Self
 
@@ -20,10 +20,12 @@ from faaskit.events.delivery import Deliverer
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
 from faaskit.exceptions import DefinitionError, FaaskitError
+from faaskit.functions import Function, define
 from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
 from faaskit.gate.service import Caller
+from faaskit.invoke import Invocation, Invoker
 from faaskit.names import (
     DEFAULT_ACCOUNT,
     DEFAULT_REGION,
@@ -36,10 +38,6 @@ from faaskit.resources.s3 import S3Service
 from faaskit.resources.state import State
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 from faaskit.runtimes.link import current_link
-
-if TYPE_CHECKING:
-    from faaskit.functions import Function
-    from faaskit.invoke import Invocation, Invoker
 
 __all__ = ["App"]
 
@@ -141,8 +139,6 @@ class App:
             DefinitionError: A parameter out of AWS's range; or the app has a function of
                 that name, defined elsewhere.
         """
-        from faaskit.functions import define
-
         return define(handler, owner=self, **parameters)
 
     def bucket(self, name: str) -> Bucket:
@@ -177,8 +173,6 @@ class App:
             FaaskitError: Inside a function.
         """
         self._refuse_inside("invoker")
-        from faaskit.invoke import Invoker
-
         with self._lock:
             if self._invoker is None:
                 self._invoker = Invoker()
@@ -366,8 +360,16 @@ class App:
 
         Raises:
             PayloadError: It is larger.
+            DefinitionError: The function is not the app's, but one made of it.
         """
         if current_link() is None:
+            if self._functions.get(function.name) is not function:
+                msg = (
+                    f"{function!r} is not the one that App({self.name!r}) has under its name, so "
+                    "an event for it would go to another one; send it to that one, or invoke "
+                    "this one"
+                )
+                raise DefinitionError(msg)
             return self._queue.send(function.name, event)
         parameters = {"FunctionName": function.name, "InvocationType": "Event"}
         output = ask(self, "lambda", "Invoke", parameters, event).output
@@ -415,7 +417,8 @@ def _app_of(key: str, name: str, region: str, account: str) -> App:
 
 def _origin(function: Function) -> str:
     """Return where a function was defined, as ``module.qualified.name``."""
-    return f"{function.__module__}.{function.__qualname__}"
+    # A handler need not be a def: what calls itself nothing goes by the function's name.
+    return f"{function.__module__}.{getattr(function, '__qualname__', function.name)}"
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ Everything that faaskit raises, as one tree. Each is also its stdlib kin.
 
     FaaskitError
     ├─ DefinitionError (ValueError)         what was declared can't be: a limit, a policy, a name
-    ├─ InvocationError                      the function failed; billed
+    ├─ InvocationError                      the function failed; billed, if it ran
     │  ├─ FunctionError                     the handler raised
     │  ├─ FunctionTimeoutError (TimeoutError)
     │  ├─ FunctionMemoryError (MemoryError)

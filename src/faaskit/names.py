@@ -25,9 +25,12 @@ DEFAULT_REGION = "us-east-1"
 
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
-_REGION = re.compile(r"[a-z]{2}(-gov|-iso[a-z]?)?-[a-z]+-\d")
-_ACCOUNT = re.compile(r"\d{12}")
+_IP_ADDRESS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
+# S3 keeps these for itself.
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_REGION = re.compile(r"(eusc-)?[a-z]{2}(-gov|-iso[a-z]?)?-[a-z]+-[0-9]")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 def validate_function_name(name: object) -> str:
@@ -48,10 +51,13 @@ def validate_bucket_name(name: object) -> str:
         or not _BUCKET_NAME.fullmatch(name)
         or ".." in name
         or _IP_ADDRESS.fullmatch(name)
+        or name.startswith(_RESERVED_PREFIXES)
+        or name.endswith(_RESERVED_SUFFIXES)
     ):
         msg = (
             f"bucket name {name!r} is not one that S3 takes: 3 to 63 characters of a-z, 0-9, "
-            "'-' and '.', beginning and ending with a letter or digit, no '..', no IP address"
+            "'-' and '.', beginning and ending with a letter or digit, no '..', no IP address, "
+            "and none of the beginnings and endings that S3 reserves, such as 'xn--'"
         )
         raise DefinitionError(msg)
     return name

@@ -11,10 +11,10 @@ a process dies between the end of an invocation and its being noted here.
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from collections.abc import Collection
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
@@ -22,6 +22,9 @@ from faaskit.clock import Clock, epoch_ms, from_epoch_ms
 from faaskit.events.retries import Again, Reason, Verdict
 from faaskit.exceptions import PayloadError
 from faaskit.resources.state import State
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["MAX_EVENT_BYTES", "AsynchronousQueue", "DeadEvent", "Delivery", "PendingEvent"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import uuid
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -13,6 +13,9 @@ from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.s3 import Rule, overlapping, record
 from faaskit.exceptions import DefinitionError
 from faaskit.resources.s3 import ObjectChange
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["BucketTriggers", "Trigger"]
 

@@ -68,7 +68,7 @@ def error_type_of(raw: bytes) -> str:
 def _parsed(raw: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
 

@@ -51,7 +51,7 @@ class Invocation:
         """
         try:
             return json.loads(self.raw)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested too deeply to be read
             return self.raw
 
     def result(self) -> Any:

@@ -452,7 +452,7 @@ class _Run:
             max_memory_used_mb=usage.max_memory_bytes / _MB,
             cpu_time_ms=usage.cpu_time_ms,
             status=status,
-            error_type=error_type_of(raw) if status == "error" else "",
+            error_type=_reported_type(raw, outcome) if status == "error" else "",
         )
         error = None
         if status != "ok":
@@ -558,6 +558,13 @@ def _limits(config: FunctionConfig) -> Limits:
         readable=config.readable,
         init_timeout=config.init_timeout,
     )
+
+
+def _reported_type(raw: bytes, outcome: Outcome) -> str:
+    kind = error_type_of(raw)
+    # An exception while the module was imported ended its environment; AWS's REPORT line has
+    # no name of its own for it.
+    return kind if outcome.phase == "invoke" or kind.startswith("Runtime.") else "Runtime.Unknown"
 
 
 def _trace_id() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,8 @@ def explained(folder: Path | None, *, absence: bool = True) -> Iterator[None]:
     Raises:
         SandboxError: With the system's error number, where there is one.
     """
+    import sqlite3  # not before something is stored: the package is to load quickly
+
     where = "temporary state folder" if folder is None else f"state folder {folder}"
     try:
         yield

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Callable, Container, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -26,6 +25,9 @@ from faaskit.resources.s3_requests import (
 )
 from faaskit.resources.state import State
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["MAX_OBJECT_BYTES", "ChangeListener", "ObjectChange", "S3Service"]
 

@@ -7,9 +7,12 @@ are milliseconds since 1970. Only SQL that SQLite 3.24 (2018) knows.
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from faaskit.exceptions import DefinitionError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["VERSION", "migrate"]
 

@@ -31,18 +31,21 @@ import contextlib
 import fcntl
 import os
 import shutil
-import sqlite3
 import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faaskit.exceptions import FaaskitError, SandboxError
 from faaskit.resources.blobs import Blobs, fsync_folder
 from faaskit.resources.host import explained
 from faaskit.resources.presence import Presence, forget_inherited, is_alive, tokens
 from faaskit.resources.schema import migrate
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["Changes", "State"]
 
@@ -210,7 +213,7 @@ class State:
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move a log that has grown into the file. SQLite's own way would hold no lock."""
         assert self._session is not None
-        with contextlib.suppress(OSError, sqlite3.Error):  # the commit is done, whatever this does
+        with contextlib.suppress(Exception):  # the commit is done, whatever becomes of this
             if (self._session.folder / "state.sqlite-wal").stat().st_size > _CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
@@ -285,6 +288,8 @@ def _fill(session: _Session, app: str) -> None:
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
+    import sqlite3  # not before something is stored: the package is to load quickly
+
     connection = sqlite3.connect(
         folder / "state.sqlite",
         timeout=_BUSY_SECONDS,

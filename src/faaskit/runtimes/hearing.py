@@ -114,12 +114,13 @@ class Hearing:
     def _error(self, payload: bytes) -> tuple[Ending, bytes]:
         try:
             body = json.loads(payload)
-            if body.pop("out_of_memory"):
-                return "out_of_memory", b""
-            body.pop("phase")
-        except (ValueError, KeyError, AttributeError, RecursionError):
+        except (ValueError, RecursionError):
             return "exit", b""
-        return "error", json.dumps(body).encode()
+        if not isinstance(body, dict):
+            return "exit", b""
+        if body.get("out_of_memory"):
+            return "out_of_memory", b""
+        return "error", json.dumps(_error_object(body)).encode()
 
     def _verdict(self, item: Verdict, began: int | None) -> None:
         self._stop_clock(began)
@@ -152,6 +153,17 @@ class Hearing:
             phase="init" if self.phase == "init" else "invoke",
             detail=facts.get("detail") or self._detail,
         )
+
+
+def _error_object(body: dict[str, Any]) -> dict[str, Any]:
+    """Return an error object of AWS's shape, whatever was sent for one."""
+    made: dict[str, Any] = {
+        name: str(body[name]) for name in ("errorMessage", "errorType", "requestId") if name in body
+    }
+    trace = body.get("stackTrace")
+    if isinstance(trace, list):
+        made["stackTrace"] = [str(frame) for frame in trace]
+    return made
 
 
 def _service_call(item: Message) -> ServiceCall:

@@ -11,7 +11,6 @@ import json
 import os
 import select
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -100,7 +99,6 @@ class Line:
         for descriptor in self._open:
             self._poll.register(descriptor, select.POLLIN)
         self._closed = False
-        self._backlog: deque[Item] = deque()
         self.parked = False
 
     def hand_over(self) -> None:
@@ -126,9 +124,30 @@ class Line:
                     return  # it has ended; the verdict says how
 
     def answer(self, frames: Iterable[bytes]) -> None:
-        """Write frames; what is heard meanwhile comes with the next ``listen``."""
-        heard = list(self.write(frames))  # a list: write() must not take from the backlog
-        self._backlog.extend(heard)
+        """
+        Write frames to a function that waits for them, hearing nothing meanwhile.
+
+        One that does not read what it asked for gets no further, and no memory of this
+        side: its pipes fill until its time is up.
+        """
+        for frame in frames:
+            view = memoryview(frame)
+            while view:
+                try:
+                    view = view[os.write(self._event, view) :]
+                except BlockingIOError:
+                    if not self._wait_writable():
+                        return
+                except BrokenPipeError:
+                    return
+
+    def _wait_writable(self) -> bool:
+        """Wait until more can be written; return False if the verdict came first."""
+        waiting = select.poll()
+        waiting.register(self._event, select.POLLOUT)
+        if self._verdict in self._open:
+            waiting.register(self._verdict, select.POLLIN)
+        return self._verdict not in {descriptor for descriptor, _ in waiting.poll()}
 
     def _listen_until_writable(self) -> Iterator[Item]:
         self._poll.register(self._event, select.POLLOUT)
@@ -146,10 +165,6 @@ class Line:
         Args:
             timeout: In seconds; None waits for as long as it takes.
         """
-        if self._backlog:
-            while self._backlog:
-                yield self._backlog.popleft()
-            return
         limit_ms = None if timeout is None else timeout * 1000
         ready = {descriptor for descriptor, _ in self._poll.poll(limit_ms)}
         if self._log in ready:

@@ -1,0 +1,176 @@
+"""Processes killed from outside: a SandboxError at the most, and the next call works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import hostile
+import psutil
+import pytest
+from probes import family, launcher_of, templates_of, until, wait_gone
+
+from faaskit import Invoker, exceptions, function
+from faaskit.functions import Function
+from faaskit.invoke import Invocation
+
+pytestmark = pytest.mark.timeout(50)
+
+ACT: Function = function(hostile.act, name="act", memory_size=256, timeout=30)
+
+
+@pytest.fixture
+def invoker() -> Iterator[Invoker]:
+    """An Invoker whose function has run once, and that leaves nobody."""
+    with Invoker() as made:
+        assert made.invoke(ACT).payload == "calm"
+        yield made
+        processes = family(made)
+    wait_gone(processes)
+
+
+def start(invoker: Invoker, tmp_path: Path) -> tuple[Future[Invocation], int]:
+    """Have a call sleep, and return it with its process."""
+    mark = tmp_path / "started"
+    future = invoker.submit(ACT, {"do": "sleeps", "started": str(mark)})
+    until(lambda: mark.exists() and mark.read_text(), "the handler's start")
+    return future, int(mark.read_text())
+
+
+def test_an_idle_template_is_replaced(invoker: Invoker) -> None:
+    """A template killed between two calls is made again by the next."""
+    for template in templates_of(invoker):
+        template.kill()
+    assert invoker.invoke(ACT).payload == "calm"
+
+
+def test_idle_environments_are_replaced(invoker: Invoker) -> None:
+    """A parked environment that was killed is not given an event."""
+    for template in templates_of(invoker):
+        for environment in until(template.children, "a parked environment"):
+            environment.kill()
+    for _ in range(5):
+        assert invoker.invoke(ACT).payload == "calm"
+
+
+def test_an_idle_launcher_is_replaced(invoker: Invoker) -> None:
+    """A launcher killed between two calls is started again by the next."""
+    before = family(invoker)
+    os.kill(launcher_of(invoker), signal.SIGKILL)
+    wait_gone(before)
+    assert invoker.invoke(ACT).payload == "calm"
+    assert launcher_of(invoker) not in before
+
+
+def test_a_running_environment_was_killed(invoker: Invoker, tmp_path: Path) -> None:
+    """From inside or outside, SIGKILL is a signal: nobody can tell which it was."""
+    future, pid = start(invoker, tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    assert future.result(20).status == "signal"
+    assert invoker.invoke(ACT).payload == "calm"
+
+
+def test_a_template_killed_under_a_running_call(invoker: Invoker, tmp_path: Path) -> None:
+    """The sandbox failed: an exception, no bill, and the process is gone."""
+    future, pid = start(invoker, tmp_path)
+    billed = invoker.bill.total_usd
+    for template in templates_of(invoker):
+        template.kill()
+    with pytest.raises(exceptions.SandboxError):
+        future.result(20)
+    wait_gone([pid])
+    assert invoker.bill.total_usd == billed
+    assert invoker.invoke(ACT).payload == "calm"
+
+
+def test_a_launcher_killed_under_a_running_call(invoker: Invoker, tmp_path: Path) -> None:
+    """The same for the launcher, and nothing of its family survives it."""
+    future, _ = start(invoker, tmp_path)
+    before = family(invoker)
+    billed = invoker.bill.total_usd
+    os.kill(launcher_of(invoker), signal.SIGKILL)
+    with pytest.raises(exceptions.SandboxError):
+        future.result(20)
+    wait_gone(before)
+    assert invoker.bill.total_usd == billed
+    assert invoker.invoke(ACT).payload == "calm"
+
+
+def test_closing_kills_what_runs(tmp_path: Path) -> None:
+    """close() while a call runs: the call ends with an error, and nobody is left."""
+    invoker = Invoker()
+    future, _ = start(invoker, tmp_path)
+    processes = family(invoker)
+    invoker.close()
+    assert not any(psutil.pid_exists(pid) for pid in processes)
+    with pytest.raises((exceptions.SandboxError, BaseException)):
+        future.result(20)
+    with pytest.raises(exceptions.SandboxError, match="closed"):
+        invoker.invoke(ACT)
+    invoker.close()
+
+
+SCRIPT = """
+    import sys
+    import hostile
+    from faaskit import Invoker, function
+    invoker = Invoker()
+    act = function(hostile.act, timeout=60)
+    if __name__ == "__main__":
+        invoker.invoke(act)
+        invoker.submit(act, {"do": "leaves_a_daemon", "hang": True})
+        print(invoker._backend._keeper.pid, flush=True)
+        try:
+            invoker.invoke(act, {"do": "sleeps", "started": sys.argv[1]})
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        invoker.close()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nobody_outlives_the_app(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM or kill -9 of the app: no process is left."""
+    script, mark = tmp_path / "app.py", tmp_path / "started"
+    script.write_text(textwrap.dedent(SCRIPT))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, str(script), str(mark)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as app:
+        assert app.stdout is not None
+        launcher = psutil.Process(int(app.stdout.readline()))
+        until(mark.exists, "the handler's start")
+        processes = {launcher.pid} | {p.pid for p in launcher.children(recursive=True)}
+        app.send_signal(number)
+        app.wait(20)
+        said = app.stdout.read()
+    wait_gone(processes)
+    assert ("interrupted" in said) == (number == signal.SIGINT)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_five_hundred_kills(invoker: Invoker, tmp_path: Path) -> None:
+    """Whoever is killed, 500 times: the next call works, and descriptors stay flat."""
+    descriptors = psutil.Process().num_fds()
+    for turn in range(500):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        future, pid = start(invoker, folder)
+        victims = [pid, templates_of(invoker)[0].pid, launcher_of(invoker)]
+        os.kill(victims[turn % 3], signal.SIGKILL)
+        with_error = future.exception(20)
+        assert with_error is None or isinstance(with_error, exceptions.SandboxError)
+        assert invoker.invoke(ACT).payload == "calm"
+    assert psutil.Process().num_fds() <= descriptors + 8
