@@ -11,6 +11,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from faaskit.invoke import default_invoker
+
 # A deadline would be a timed assertion: the machine is shared.
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile(
@@ -52,6 +54,7 @@ def _nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", None)
         yield
+        default_invoker().close()  # the one of `fn.invoke()`; else it ends with the process
         files = sorted(path.name for path in Path(folder).glob("faaskit-*"))
         processes = [
             f"{process.pid}: {' '.join(process.cmdline())} ({process.status()})"

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 from typing_extensions import Self
 
@@ -123,6 +123,14 @@ class App:
         self.close()
 
     # --- what belongs to it -------------------------------------------------------------
+
+    @overload
+    def function(self, handler: Callable[..., Any], /) -> Function: ...
+
+    @overload
+    def function(
+        self, handler: None = None, /, **parameters: Any
+    ) -> Callable[[Callable[..., Any]], Function]: ...
 
     def function(self, handler: Callable[..., Any] | None = None, /, **parameters: Any) -> Any:
         """

@@ -10,8 +10,6 @@ import pytest
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
-import faaskit
-
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 
@@ -36,7 +34,6 @@ def _script(page: Path) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.skipif(not hasattr(faaskit, "App"), reason="NOT BUILT YET: faaskit.App")
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
 def test_code_of_the_page_runs(page: Path, tmp_path: Path) -> None:
     """A reader who pastes the page's blocks, one after another, into a file can run it."""

@@ -1,4 +1,4 @@
-"""A bucket is a dict of bytes by key, in the order of UTF-8, whatever is done to it, in any order."""
+"""A bucket is a dict of bytes by key, in the order of UTF-8, whatever is done to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,23 @@ from faaskit.exceptions import NoSuchKeyError
 
 # Few letters, so that keys meet: parts of paths, wildcards of SQL and of IAM, what URLs
 # encode, what sorts differently in UTF-16 than in UTF-8, what ends a text in C.
-_NASTY = ["a", "/", "..", ".", "%", "_", "*", "+", " ", "\0", "\n", "'", "é", "\uffee", "\U0001f600"]
+_NASTY = [
+    "a",
+    "/",
+    "..",
+    ".",
+    "%",
+    "_",
+    "*",
+    "+",
+    " ",
+    "\0",
+    "\n",
+    "'",
+    "é",
+    "\uffee",
+    "\U0001f600",
+]
 _KEYS = st.lists(st.sampled_from(_NASTY), min_size=1, max_size=4).map("".join) | st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200
 )

@@ -287,6 +287,13 @@ def documents(
 
 
 resource_documents = documents(resource_based=True)
+# A user, a role and its session as often as all others together.
+callers = st.one_of(
+    st.none(),
+    st.sampled_from([*PRINCIPALS, *SERVICES]),
+    st.sampled_from([PRINCIPALS[0], PRINCIPALS[2], PRINCIPALS[5]]),
+    st.sampled_from([PRINCIPALS[2], PRINCIPALS[5]]),
+)
 
 
 @st.composite
@@ -300,7 +307,7 @@ def settings_of(draw: Callable[..., Any]) -> dict[str, Any]:
         "boundary": draw(st.none() | documents()),
         "session": draw(st.none() | documents(full=True)),
         "resource_policy": draw(st.one_of(st.none(), resource_documents, resource_documents)),
-        "principal": draw(st.none() | st.sampled_from([*PRINCIPALS, *SERVICES])),
+        "principal": draw(callers),
         "resource_account": draw(st.sampled_from([None, None, OURS, THEIRS])),
     }
     return asked

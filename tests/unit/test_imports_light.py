@@ -24,7 +24,6 @@ DEFERRED = [
     "numpy",
     "psutil",
     "ray",
-    "sqlite3",
     "starlette",
     "tqdm",
     "uvicorn",

@@ -269,9 +269,7 @@ class State:
         self.changes = Changes()
         self._session = None
         self._blobs = None
-        if self._finalizer is not None:
-            self._finalizer.detach()
-            self._finalizer = None
+        self._finalizer = None  # it stays registered, and does nothing in this process
 
 
 def _fill(session: _Session, app: str) -> None:

@@ -118,8 +118,10 @@ class Hearing:
             return "exit", b""
         if not isinstance(body, dict):
             return "exit", b""
-        if body.get("out_of_memory"):
+        if body.get("out_of_memory") is True:
             return "out_of_memory", b""
+        if not {"errorMessage", "errorType"} <= body.keys():
+            return "exit", b""
         return "error", json.dumps(_error_object(body)).encode()
 
     def _verdict(self, item: Verdict, began: int | None) -> None:
@@ -139,18 +141,20 @@ class Hearing:
             raise RunCancelledError
         elif ending == "finished":
             ending = "exit"
+        took_ms = self._duration_ms or 0.0
+        in_init = self.phase == "init"
         self.outcome = Outcome(
             ending=ending,
             usage=Usage(
-                duration_ms=self._duration_ms or 0.0,
+                duration_ms=0.0 if in_init else took_ms,
                 cpu_time_ms=facts["cpu_ns"] / 1e6,
                 max_memory_bytes=facts["peak"],
-                init_duration_ms=self.init_duration_ms,
+                init_duration_ms=took_ms if in_init else self.init_duration_ms,
             ),
             payload=payload,
             exit_code=facts.get("exit_code"),
             signal=facts.get("signal"),
-            phase="init" if self.phase == "init" else "invoke",
+            phase="init" if in_init else "invoke",
             detail=facts.get("detail") or self._detail,
         )
 

@@ -163,6 +163,9 @@ class Template:
     def _hear_init(self, line: Line, began: int) -> Generator[Event, None, float | None]:
         end = Hearing(line, phase="init")
         init_ms: float | None = None
+        ending = ""
+        keeper = self.keeper
+        assert keeper is not None
         while True:
             for item in line.listen():
                 if isinstance(item, Message) and item.kind == wire.INIT_DONE:
@@ -187,11 +190,12 @@ class Template:
                         self._phase = "ready"
                     return init_ms
                 else:
-                    yield from end.hear(item)
+                    yield from end.hear(item, began)
+                    if (end.answered or end.hung_up) and not ending:
+                        ending = "finish" if end.answered else "gone"
+                        keeper.order([{"op": ending, "number": self._number}])
                     if end.outcome is not None:
-                        took = (time.perf_counter_ns() - began) / 1e6
-                        usage = evolve(end.outcome.usage, duration_ms=0.0, init_duration_ms=took)
-                        yield evolve(end.outcome, usage=usage)
+                        yield end.outcome
                         return None
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:

@@ -49,7 +49,11 @@ def test_what_is_accepted_can_be_claimed_once(bench: _Bench) -> None:
     request_id = bench.queue.send("f", b'{"a": 1}')
     bench.clock.advance(seconds=5)
     delivery = bench.claim()
-    assert (delivery.request_id, delivery.function, delivery.event) == (request_id, "f", b'{"a": 1}')
+    assert (delivery.request_id, delivery.function, delivery.event) == (
+        request_id,
+        "f",
+        b'{"a": 1}',
+    )
     assert delivery.accepted == bench.clock.now() - timedelta(seconds=5)
     assert delivery.tried == bench.clock.now()
     assert (delivery.attempts, delivery.throttles) == (0, 0)
@@ -106,10 +110,14 @@ def test_events_for_others_wait(bench: _Bench) -> None:
 
 def test_event_is_a_part_of_its_transaction(bench: _Bench) -> None:
     """What is undone has no event."""
-    msg = "undo"
-    with pytest.raises(KeyError), bench.state.writing() as connection:
-        bench.queue.enqueue(connection, "f", b"1")
-        raise KeyError(msg)
+
+    def undone() -> None:
+        with bench.state.writing() as connection:
+            bench.queue.enqueue(connection, "f", b"1")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        undone()
     assert bench.queue.pending() == []
 
 

@@ -31,7 +31,9 @@ class _Bench:
     def add(self, function: str, *events: str, definition: int = 1, **filters: str) -> None:
         self.triggers.add("uploads", rule(events or [_CREATED], **filters), function, definition)
 
-    def change(self, key: str, *, event: str = "ObjectCreated:Put", bucket: str = "uploads") -> None:
+    def change(
+        self, key: str, *, event: str = "ObjectCreated:Put", bucket: str = "uploads"
+    ) -> None:
         change = ObjectChange(
             event=event,
             bucket=bucket,

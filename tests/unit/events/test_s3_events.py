@@ -45,7 +45,8 @@ def test_names_and_families(names: list[str], types: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ObjectCreated:Put", "s3:*", "s3:ObjectCreated", "s3:objectcreated:*", "s3:ObjectDeleted:*"]
+    "name",
+    ["ObjectCreated:Put", "s3:*", "s3:ObjectCreated", "s3:objectcreated:*", "s3:ObjectDeleted:*"],
 )
 def test_name_that_s3_has_not(name: str) -> None:
     """A wrong name is refused, with the names that there are."""
@@ -85,9 +86,11 @@ def test_filter_that_no_key_could_match(value: Any) -> None:
         ("a+b", "", "a b", False),
     ],
 )
-def test_filter_is_literal(prefix: str, suffix: str, key: str, matches: bool) -> None:  # noqa: FBT001
+def test_filter_is_literal(prefix: str, suffix: str, key: str, matches: bool) -> None:
     """Case counts, nothing is a wildcard, and the key is looked at as it is."""
-    assert rule([_CREATED], prefix=prefix, suffix=suffix).matches("ObjectCreated:Put", key) == matches
+    assert (
+        rule([_CREATED], prefix=prefix, suffix=suffix).matches("ObjectCreated:Put", key) == matches
+    )
 
 
 def test_rule_is_for_its_events_alone() -> None:
@@ -115,7 +118,7 @@ def _rule(prefix: str = "", suffix: str = "", *, name: str = _CREATED) -> Rule:
         (_rule(name="s3:ObjectCreated:Copy"), _rule(name="s3:ObjectCreated:Put"), False),
     ],
 )
-def test_which_rules_overlap(one: Rule, other: Rule, overlaps: bool) -> None:  # noqa: FBT001
+def test_which_rules_overlap(one: Rule, other: Rule, overlaps: bool) -> None:
     """A shared event, overlapping prefixes and overlapping suffixes: all three."""
     assert overlapping(one, other) == overlapping(other, one) == overlaps
 

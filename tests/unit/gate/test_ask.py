@@ -49,7 +49,7 @@ def test_inside_a_function_the_gate_is_asked(monkeypatch: pytest.MonkeyPatch) ->
         return replies.pop(0)
 
     child = SimpleNamespace(service_call=service_call)
-    monkeypatch.setitem(sys.modules, "_faaskit_child.inside", child)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "_faaskit_child.inside", child)
     owner = _Owner(ServiceReply())
     reply = ask(owner, "s3", "GetObject", {"Key": "k"})
     assert (dict(reply.output), reply.body) == ({"ETag": "x"}, b"body")

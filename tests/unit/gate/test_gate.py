@@ -35,7 +35,7 @@ class _Box:
         self.outcome: ServiceReply | Exception = ServiceReply({"done": True})
         self.performed: list[tuple[ServiceCall, Caller]] = []
 
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
+    def requirements(self, _: ServiceCall) -> Sequence[Requirement]:
         return self.needed
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
@@ -44,7 +44,7 @@ class _Box:
             raise self.outcome
         return self.outcome
 
-    def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:
+    def discloses(self, *_: ServiceCall | ServiceFailure) -> Requirement | None:
         return self.also
 
 
@@ -305,12 +305,12 @@ class _Function:
         self.role = Role(name, statements)
         self.ran = 0
 
-    def invoke(self, event: Any) -> Any:
+    def invoke(self, _: Any) -> Any:
         self.ran += 1
         msg = "nothing is run here"
         raise SandboxError(msg, step="test")
 
-    def send(self, event: Any) -> str:
+    def send(self, _: Any) -> str:
         self.ran += 1
         return "id"
 
@@ -322,7 +322,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Any:
         for name in ("uploads", "secrets"):
             app.bucket(name).put("k", b"treasure")
         mallory: Any = _Function(
-            "f", allow("s3:*", on=["arn:aws:s3:::uploads/raw/*"]), allow("lambda:*", on="arn:aws:lambda:*:*:function:f")
+            "f",
+            allow("s3:*", on=["arn:aws:s3:::uploads/raw/*"]),
+            allow("lambda:*", on="arn:aws:lambda:*:*:function:f"),
         )
         victim: Any = _Function("g")
         app.adopt(mallory)

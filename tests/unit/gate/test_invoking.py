@@ -56,7 +56,7 @@ class _Bench:
         call = ServiceCall("lambda", "Invoke", {"FunctionName": "resize", **parameters}, body)
         return self.service.perform(call, Caller("me"))
 
-    def failure(self, body: bytes | None = None, **parameters: Any) -> ServiceFailure:
+    def failure(self, body: Any = None, **parameters: Any) -> ServiceFailure:
         with pytest.raises(Refusal) as caught:
             self.call(body, **parameters)
         return caught.value.failure
@@ -156,9 +156,7 @@ def test_permission_is_on_the_function_as_addressed(
         ),
     ],
 )
-def test_functions_that_there_are_not(
-    bench: _Bench, parameters: dict[str, str], said: str
-) -> None:
+def test_functions_that_there_are_not(bench: _Bench, parameters: dict[str, str], said: str) -> None:
     """AWS's code and words."""
     assert bench.failure(**parameters) == ServiceFailure("ResourceNotFoundException", said)
 
@@ -201,7 +199,8 @@ def test_payload_over_the_limit(bench: _Bench, kind: str, limit: int) -> None:
     assert bench.function.events + bench.function.sent == [1]
     assert bench.failure(b"1" + b" " * limit, InvocationType=kind) == ServiceFailure(
         "RequestTooLargeException",
-        f"{limit + 1} byte payload is too large for the {kind} invocation type (limit {limit} bytes)",
+        f"{limit + 1} byte payload is too large for the {kind} invocation type "
+        f"(limit {limit} bytes)",
     )
 
 

@@ -107,7 +107,10 @@ def test_get_and_head() -> None:
     bucket, owner = _bucket(ServiceReply(_OUTPUT, b"data"), ServiceReply(_OUTPUT))
     known = Object("k", 4, "0123", _TIME, "text/plain", {"a": "b"})
     got, head = bucket.get("k"), bucket.head("k")
-    assert (got, got.body) == (Object("k", 4, "0123", _TIME, "text/plain", {"a": "b"}, b"data"), b"data")
+    assert (got, got.body) == (
+        Object("k", 4, "0123", _TIME, "text/plain", {"a": "b"}, b"data"),
+        b"data",
+    )
     assert (head, head.body) == (known, None)
     assert owner.calls == [_call("GetObject", Key="k"), _call("HeadObject", Key="k")]
 
@@ -210,7 +213,9 @@ def test_on_hands_the_function_through() -> None:
     """The decorator tells the app, and returns what it decorates."""
     bucket, owner = _bucket()
     function = object()
-    assert bucket.on("s3:ObjectCreated:*", "s3:ObjectRemoved:*", suffix=".png")(function) is function
+    assert (
+        bucket.on("s3:ObjectCreated:*", "s3:ObjectRemoved:*", suffix=".png")(function) is function
+    )
     events = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
     assert owner.triggers == [(bucket, events, "", ".png", function)]
 

@@ -67,7 +67,7 @@ def test_forked_child_that_outlives_its_parent_is_not_taken_for_it(tmp_path: Pat
         "print(presence.token, flush=True)",
     )
     read, write = os.pipe()
-    os.set_inheritable(read, True)  # noqa: FBT003
+    os.set_inheritable(read, True)
     with subprocess.Popen(
         [sys.executable, "-c", code.replace("os.read(3, 1)", f"os.read({read}, 1)"), str(tmp_path)],
         stdin=subprocess.PIPE,

@@ -124,7 +124,9 @@ def test_keys_that_are_taken(key: str) -> None:
     assert _understand("GetObject", Bucket="uploads", Key=key).key == key
 
 
-@pytest.mark.parametrize("bucket", ["", "no", "Uploads", "uploads/raw", "a" * 10_000, "..", "1.2.3.4"])
+@pytest.mark.parametrize(
+    "bucket", ["", "no", "Uploads", "uploads/raw", "a" * 10_000, "..", "1.2.3.4"]
+)
 def test_buckets_that_are_refused(bucket: str) -> None:
     """A name that S3 does not give to a bucket; the message stays short."""
     with pytest.raises(Refusal) as caught:
@@ -160,7 +162,9 @@ def test_metadata_that_is_refused(metadata: object, code: str) -> None:
 def test_metadata_up_to_the_limit() -> None:
     """2,048 bytes of names and values are taken."""
     metadata = {"a": "v" * 1023, "b": "v" * 1023}
-    assert _understand("PutObject", Bucket="uploads", Key="k", Metadata=metadata).metadata == metadata
+    assert (
+        _understand("PutObject", Bucket="uploads", Key="k", Metadata=metadata).metadata == metadata
+    )
 
 
 @pytest.mark.parametrize("limit", [-1, 1 << 31, True, "5", 1.5])

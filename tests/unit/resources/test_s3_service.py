@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,12 @@ def test_object_comes_back_as_it_was_put(bench: _Bench) -> None:
     """Content, type, metadata and AWS's output members, the ETag in its quotes."""
     etag = f'"{hashlib.md5(b"data").hexdigest()}"'
     put = bench.call(
-        "PutObject", b"data", Bucket="uploads", Key="k", ContentType="text/plain", Metadata={"A": "b"}
+        "PutObject",
+        b"data",
+        Bucket="uploads",
+        Key="k",
+        ContentType="text/plain",
+        Metadata={"A": "b"},
     )
     assert put == ServiceReply({"ETag": etag})
     output = {
@@ -118,7 +123,12 @@ def test_delete_removes(bench: _Bench) -> None:
 def test_copy_is_an_object_of_its_own(bench: _Bench) -> None:
     """A copy keeps type and metadata, and stays when its source changes or goes."""
     bench.call(
-        "PutObject", b"data", Bucket="uploads", Key="k", ContentType="text/plain", Metadata={"a": "b"}
+        "PutObject",
+        b"data",
+        Bucket="uploads",
+        Key="k",
+        ContentType="text/plain",
+        Metadata={"a": "b"},
     )
     source = bench.call("GetObject", Bucket="uploads", Key="k")
     bench.clock.advance(seconds=5)
@@ -232,6 +242,23 @@ def test_change_and_what_follows_are_one(bench: _Bench) -> None:
     assert bench.call("GetObject", Bucket="uploads", Key="k").body == b"old"
 
 
+def test_old_content_goes_when_the_new_one_is_sure(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A content is removed behind the commit that leaves it unnamed, never before."""
+    removed: list[tuple[int, bool]] = []
+
+    def remove(names: Iterable[str]) -> None:
+        with bench.state.reading() as connection:
+            removed.append((len(list(names)), connection.in_transaction))
+
+    monkeypatch.setattr(bench.state.blobs, "remove", remove)
+    bench.call("PutObject", b"old", Bucket="uploads", Key="k")
+    bench.call("PutObject", b"new", Bucket="uploads", Key="k")
+    bench.call("DeleteObject", Bucket="uploads", Key="k")
+    assert removed == [(0, False), (1, False), (1, False)]
+
+
 def test_sequencers_grow(bench: _Bench, tmp_path: Path) -> None:
     """From change to change: within a millisecond, after a restart, though the clock goes back."""
     bench.call("PutObject", Bucket="uploads", Key="k")
@@ -252,7 +279,7 @@ def test_sequencers_grow(bench: _Bench, tmp_path: Path) -> None:
 
 def test_sequencers_of_a_new_folder_go_on(tmp_path: Path) -> None:
     """A state folder that was thrown away does not begin again below its predecessor."""
-    sequencers = []
+    sequencers: list[str] = []
     for name in ("one", "two"):
         bench = _Bench(tmp_path / name)
         bench.clock.advance(seconds=len(sequencers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -50,9 +51,10 @@ def _run(code: str, *arguments: object, **more: str) -> str:
 
 def test_making_one_touches_nothing(tmp_path: Path) -> None:
     """No folder, file or descriptor is made before the first use."""
-    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
     kept, temporary = State(tmp_path / "state", app="a"), State(None, app="a")
-    after = set(os.listdir("/proc/self/fd")) if before else set()
+    after = len(list(descriptors.iterdir())) if before else 0
     assert list(tmp_path.iterdir()) == []
     assert after == before
     kept.close()
@@ -265,6 +267,22 @@ def test_temporary_folder_of_the_killed_is_swept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sweep_leaves_what_is_in_use_or_being_made() -> None:
+    """Not all who were in a temporary folder need be alive; and no one may be in it yet."""
+    state = State(None, app="photos")
+    (state.folder / "processes" / ("0" * 32)).touch()
+    young = Path(tempfile.mkdtemp(prefix="faaskit-state-"))
+    (young / "processes").mkdir()
+    (young / "write.lock").touch()
+    other = State(None, app="photos")
+    assert other.folder.exists()
+    assert state.folder.exists()
+    assert young.exists()
+    state.close()
+    other.close()
+    shutil.rmtree(young)
+
+
 # --- blobs ------------------------------------------------------------------------------
 
 
@@ -378,6 +396,20 @@ def test_child_leaves_its_parents_temporary_folder(tmp_path: Path) -> None:
     )
     assert _run(code, "", TMPDIR=str(tmp_path)) == "2\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_child_knows_that_its_parent_is_gone(tmp_path: Path) -> None:
+    """A child that outlives its parent sees that the parent's mark is no one's any more."""
+    code = _FORK + (
+        "r, w = os.pipe()\n"
+        "if os.fork():\n"
+        "    os._exit(0)\n"
+        "os.close(w)\n"
+        "os.read(r, 1)  # until the parent has ended\n"
+        "os.write(1, f'{state.is_alive(token)} {state.is_alive(state.token)}'.encode())\n"
+        "state.close()\n"
+    )
+    assert _run(code, tmp_path) == "False True"
 
 
 def test_fork_waits_for_a_transaction_of_another_thread(tmp_path: Path) -> None:
