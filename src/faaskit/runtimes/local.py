@@ -41,6 +41,7 @@ from faaskit.sandbox.line import Item, Line, Message, Text, Verdict
 
 __all__ = ["LocalBackend", "LocalEnvironment"]
 
+_PARK_TIMEOUT_S = 15
 _ATTEMPTS = 3  # to get an environment whose sandbox did not fail before the event was sent
 
 
@@ -216,8 +217,20 @@ class LocalEnvironment:
         yield from self._wait_until_parked(self._line)
 
     def _wait_until_parked(self, line: Line) -> Iterator[Event]:
+        give_up = time.monotonic() + _PARK_TIMEOUT_S
         while not line.parked:
-            for item in line.listen():
+            left = give_up - time.monotonic()
+            if left <= 0:
+                template = self._template
+                assert template is not None
+                template.discard()
+                msg = (
+                    f"an environment of function {self._code.function_name!r} was not ready "
+                    f"within {_PARK_TIMEOUT_S} s: a fork hook of its modules hangs, or this "
+                    "host is overloaded"
+                )
+                raise SandboxError(msg, step="set up an environment")
+            for item in line.listen(left):
                 if isinstance(item, Message) and item.kind == wire.READY:
                     line.parked = True
                     break
