@@ -52,7 +52,7 @@ def process_per_call() -> Any:
     return result
 
 
-@concurrent.process(context=multiprocessing.get_context("fork"))
+@concurrent.process(mp_context=multiprocessing.get_context("fork"))
 def _pebble() -> Any:
     return handler(EVENT, None)
 

@@ -1,7 +1,8 @@
 """
 IAM against its oracle, and the laws that any change of a policy keeps.
 
-FAASKIT_IAM_EXAMPLES sets how many requests the decision is compared on (default 1,000).
+FAASKIT_IAM_EXAMPLES sets on how many requests the two are compared (default 1,000). A long
+run needs pytest's `--timeout=0 -o faulthandler_timeout=0`, too.
 """
 
 from __future__ import annotations
@@ -358,6 +359,37 @@ def test_conditions_agree_with_oracle(
         "identity": [{"Version": "2012-10-17", "Statement": [every, one][effect == "Allow" :]}],
     }
     assert iam_oracle.decide(**asked) == ours(asked)  # type: ignore[arg-type]
+
+
+@many
+@given(
+    st.none() | st.sampled_from([*PRINCIPALS, *SERVICES]),
+    principal_elements,
+    st.sampled_from(["Allow", "Deny"]),
+    st.booleans(),
+    st.sampled_from([None, OURS, THEIRS]),
+)
+def test_principals_agree_with_oracle(
+    principal: str | None,
+    element: dict[str, Any],
+    effect: str,
+    limited: bool,
+    owner: str | None,
+) -> None:
+    """One statement about principals, alone or beside an Allow for everyone: who is meant."""
+    every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    both = [every | {"Principal": "*"}, every | {"Effect": effect} | element]
+    asked: dict[str, Any] = {
+        "action": "s3:GetObject",
+        "resource": "arn:aws:s3:::b/k",
+        "context": {},
+        "identity": [] if owner is None else [{"Statement": every}],
+        "boundary": {"Statement": every | {"Action": "sqs:*"}} if limited else None,
+        "resource_policy": {"Statement": both[effect == "Allow" :]},
+        "principal": principal,
+        "resource_account": owner,
+    }
+    assert iam_oracle.decide(**asked) == ours(asked)
 
 
 @many

@@ -291,7 +291,8 @@ def test_a_file_over_the_storage_is_refused(invoker: Invoker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "result"), [("child_returns", "parent"), ("child_raises", "parent"), ("child_exits", 7)]
+    ("deed", "result"),
+    [("child_returns", "parent"), ("child_raises", "parent"), ("child_exits", 7)],
 )
 def test_a_forked_child_does_not_answer(invoker: Invoker, deed: str, result: Any) -> None:
     """A child that comes back up the stack is not taken for the function."""
@@ -316,9 +317,7 @@ def test_each_invocation_is_fresh(invoker: Invoker) -> None:
         assert first[source] != second[source], source
 
 
-def test_the_apps_variables_stay_outside(
-    invoker: Invoker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_apps_variables_stay_outside(invoker: Invoker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function does not see the app's environment variables, not even in /proc."""
     monkeypatch.setenv("A_SECRET_OF_THE_APP", "hunter2")
     with Invoker() as other:

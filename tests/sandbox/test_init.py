@@ -171,7 +171,7 @@ def test_warm_runs_init_ahead_and_bills_it(invoker: Invoker) -> None:
 
 
 def test_warm_raises_what_init_raises(invoker: Invoker) -> None:
-    """warm has no invocation to put a failure into: it raises, and INIT is billed still."""
+    """Warm has no invocation to put a failure into: it raises, and INIT is billed still."""
     with pytest.raises(exceptions.FunctionError, match="INIT went wrong"):
         invoker.warm(doing("raise"))
     assert invoker.bill.total_usd > 0

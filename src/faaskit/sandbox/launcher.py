@@ -647,6 +647,8 @@ def main() -> None:
     """
     control_fd, app, temporary = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     kernel.adopt_orphans()
+    if os.getppid() != app:
+        return  # it was killed before this process came to watch it
     # A fork bomb must not take the processor from the one who ends it. Templates go back to
     # where the app was.
     usual = os.getpriority(os.PRIO_PROCESS, 0)

@@ -1,0 +1,55 @@
+"""``faaskit doctor``: what this host can hold, promise by promise."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from typing import Any
+
+import attrs
+
+from faaskit.exceptions import FaaskitError
+from faaskit.functions import define
+from faaskit.invoke import Invoker
+from faaskit.runtimes.host import findings, probe, supported
+
+__all__ = ["doctor"]
+
+_HOST_FAILED = 3
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Probe the host, run one function, print what holds."""
+    logging.getLogger("faaskit").setLevel(logging.ERROR)  # what it warns of stands below
+    host = probe()
+    problem = _try_one() if supported() else "faaskit's sandbox needs Linux; on Windows use WSL"
+    if arguments.json:
+        report = {
+            "host": attrs.asdict(host),
+            "level": "process",
+            "works": problem is None,
+            "problem": problem,
+            "promises": [attrs.asdict(finding) for finding in findings(host)],
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        for name, value in attrs.asdict(host).items():
+            print(f"{name.replace('_', ' '):16} {value}")
+        print(f"\nAn invocation    {'works' if problem is None else problem}")
+        print("\nAt level 'process', the one of this version:")
+        for finding in findings(host):
+            print(f"{finding.number:3} {finding.promise:20} {finding.held:9} {finding.reason}")
+    return 0 if problem is None else _HOST_FAILED
+
+
+def _try_one() -> str | None:
+    def echo(event: Any, _context: Any) -> Any:
+        return event
+
+    try:
+        with Invoker() as invoker:
+            invocation = invoker.invoke(define(echo), "works")
+    except FaaskitError as error:
+        return str(error)
+    return None if invocation.payload == "works" else repr(invocation)

@@ -1,0 +1,74 @@
+"""The way in: arguments, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from faaskit.exceptions import FaaskitError, SandboxError
+
+__all__ = ["main"]
+
+_BAD_INPUT = 2
+_HOST_FAILED = 3
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        code = _command(parsed.command)(parsed)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has gone, as `| head` does. What Python flushes at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SandboxError as error:
+        print(f"faaskit: {error}", file=sys.stderr)
+        return _HOST_FAILED
+    except FaaskitError as error:
+        print(f"faaskit: {error}", file=sys.stderr)
+        return _BAD_INPUT
+    return code
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    if name == "demo":
+        from faaskit.cli.demo import demo
+
+        return demo
+    if name == "invoke":
+        from faaskit.cli.invoking import invoke
+
+        return invoke
+    if name == "run":
+        from faaskit.cli.running import run
+
+        return run
+    from faaskit.cli.doctor import doctor
+
+    return doctor
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("faaskit", description="AWS Lambda's model, on this host.")
+    parser.add_argument("--version", action="version", version=f"faaskit {version('faaskit')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="watermark pictures in sandboxed functions")
+    demo.add_argument("images", nargs="*", metavar="IMAGE", help="default: one drawn for this")
+    demo.add_argument("--out", default="faaskit-demo", metavar="FOLDER", help="for the results")
+    invoke = commands.add_parser("invoke", help="run one function once")
+    invoke.add_argument("function", metavar="MODULE:FUNCTION")
+    invoke.add_argument("--event", metavar="FILE", help="JSON; '-' is standard input")
+    invoke.add_argument("--json", action="store_true", help="the whole invocation as JSON")
+    run = commands.add_parser("run", help="serve an App until Ctrl-C")
+    run.add_argument("app", metavar="MODULE:APP")
+    doctor = commands.add_parser("doctor", help="what this host can hold")
+    doctor.add_argument("--json", action="store_true")
+    return parser

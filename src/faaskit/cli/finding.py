@@ -1,0 +1,39 @@
+"""Finding what ``module:name`` names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from faaskit.exceptions import DefinitionError
+
+__all__ = ["find"]
+
+
+def find(path: str) -> Any:
+    """
+    Import a module, from the working directory too, and return what is in it.
+
+    Raises:
+        DefinitionError: There is no such module or name, or its import fails.
+    """
+    module_name, _, name = path.partition(":")
+    if not module_name or not name:
+        msg = f"{path!r} is not of the form module:name, such as photos:watermark"
+        raise DefinitionError(msg)
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        msg = f"module {module_name!r} can't be imported: {type(error).__name__}: {error}"
+        raise DefinitionError(msg) from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            msg = f"module {module_name!r} has no {name!r}"
+            raise DefinitionError(msg)
+        found = getattr(found, part)
+    return found
