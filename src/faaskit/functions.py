@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import sys
@@ -199,6 +198,8 @@ class Function:
     async def ainvoke(self, event: Any = None) -> Invocation:
         """Run it without blocking the event loop; cancelling kills it."""
         if current_link() is not None:
+            import asyncio
+
             return await asyncio.to_thread(self._invoke_inside, event)
         return await self._invoker().ainvoke(self, event)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psutil
@@ -15,10 +15,15 @@ from faaskit.invoke import Invocation
 __all__ = ["alive", "family", "launcher_of", "pids_printed", "templates_of", "until", "wait_gone"]
 
 
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+def alive(process: int | psutil.Process) -> bool:
+    """
+    Whether a process is there and no zombie.
+
+    By its start time, too, where it is a psutil.Process: pids are soon used again.
+    """
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        found = psutil.Process(process) if isinstance(process, int) else process
+        return found.is_running() and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -35,7 +40,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
     raise AssertionError(msg)
 
 
-def wait_gone(pids: set[int] | list[int], seconds: float = 20) -> None:
+def wait_gone(pids: Iterable[int | psutil.Process], seconds: float = 20) -> None:
     """Wait until none of these processes is alive."""
     until(lambda: not any(map(alive, pids)), f"the end of {pids}", seconds)
 
@@ -51,10 +56,10 @@ def templates_of(invoker: Invoker) -> list[psutil.Process]:
     return psutil.Process(launcher_of(invoker)).children()
 
 
-def family(invoker: Invoker) -> set[int]:
-    """Return the pids of an Invoker's launcher and all below it."""
+def family(invoker: Invoker) -> set[psutil.Process]:
+    """Return an Invoker's launcher and all below it."""
     launcher = psutil.Process(launcher_of(invoker))
-    return {launcher.pid} | {process.pid for process in launcher.children(recursive=True)}
+    return {launcher, *launcher.children(recursive=True)}
 
 
 def pids_printed(invocation: Invocation) -> list[int]:

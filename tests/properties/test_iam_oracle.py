@@ -361,22 +361,33 @@ def test_conditions_agree_with_oracle(
     assert iam_oracle.decide(**asked) == ours(asked)  # type: ignore[arg-type]
 
 
+@st.composite
+def callers_and_elements(draw: Callable[..., Any]) -> tuple[str | None, dict[str, Any]]:
+    """Draw a caller and a Principal element, which half of the time names the caller or its kin."""
+    caller = draw(st.none() | st.sampled_from([*PRINCIPALS, *SERVICES]))
+    if caller is None or draw(st.booleans()):
+        return caller, draw(principal_elements)
+    name = draw(st.sampled_from(["Principal", "NotPrincipal"]))
+    kind = "Service" if caller in SERVICES else "AWS"
+    if kind == "Service":
+        return caller, {name: {kind: caller}}
+    kin = st.sampled_from([caller, caller, PRINCIPALS[2], OURS])
+    others = st.lists(st.sampled_from(PRINCIPALS), max_size=2)
+    return caller, {name: {kind: [draw(kin), *draw(others)]}}
+
+
 @many
 @given(
-    st.none() | st.sampled_from([*PRINCIPALS, *SERVICES]),
-    principal_elements,
+    callers_and_elements(),
     st.sampled_from(["Allow", "Deny"]),
     st.booleans(),
     st.sampled_from([None, OURS, THEIRS]),
 )
 def test_principals_agree_with_oracle(
-    principal: str | None,
-    element: dict[str, Any],
-    effect: str,
-    limited: bool,
-    owner: str | None,
+    drawn: tuple[str | None, dict[str, Any]], effect: str, limited: bool, owner: str | None
 ) -> None:
     """One statement about principals, alone or beside an Allow for everyone: who is meant."""
+    principal, element = drawn
     every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     both = [every | {"Principal": "*"}, every | {"Effect": effect} | element]
     asked: dict[str, Any] = {

@@ -107,7 +107,9 @@ def _deliver(pictures: Sequence[tuple[str, bytes]]) -> dict[str, Invocation]:
             photos.put(f"raw/{name}", data)
         for _ in tqdm(pictures, unit="picture", file=sys.stderr):
             done.acquire()
-    return {_picture_of(invocation): invocation for invocation in ended}
+    order = {name: place for place, (name, _) in enumerate(pictures)}
+    found = {_picture_of(invocation): invocation for invocation in ended}
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 def _picture_of(invocation: Invocation) -> str:

@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-
 from faaskit.exceptions import ThrottledError
 
 __all__ = ["Concurrency", "host_room_mb"]
@@ -24,6 +22,8 @@ _MB = 1024 * 1024
 
 def host_room_mb() -> int:
     """Return how many MB of memory sizes may run at once on this host."""
+    import psutil
+
     return int(psutil.virtual_memory().total * _SHARE_OF_MEMORY) // _MB
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import json
 import logging
@@ -294,6 +293,8 @@ class Invoker:
 
     async def ainvoke(self, function: Invocable, event: Any = None) -> Invocation:
         """Run a function without blocking the event loop; cancelling it kills the function."""
+        import asyncio  # 30 ms that most programs which import faaskit have no use for
+
         return await asyncio.wrap_future(self.submit(function, event))
 
     def warm(self, function: Invocable, count: int = 1) -> None:

@@ -26,11 +26,11 @@ from faaskit.runtimes.contract import (
 )
 from faaskit.sandbox import wire
 from faaskit.sandbox.handler import RESPONSE_LIMIT
+from faaskit.sandbox.keeper import LauncherLostError
 from faaskit.sandbox.line import Hangup, Item, Line, Message, Text, Verdict
 
 __all__ = [
     "Hearing",
-    "LauncherLostError",
     "log_of",
     "message_limits",
     "setup_failed",
@@ -38,10 +38,6 @@ __all__ = [
 ]
 
 _MB = 1024 * 1024
-
-
-class LauncherLostError(SandboxError):
-    """The launcher was killed while the function ran."""
 
 
 def message_limits(limits: Limits) -> dict[int, int]:

@@ -8,6 +8,7 @@ for; the successor of one is ordered in the same message that ends it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import threading
@@ -29,20 +30,21 @@ from faaskit.runtimes.contract import (
 )
 from faaskit.runtimes.hearing import (
     Hearing,
-    LauncherLostError,
     message_limits,
     setup_failed,
     write_reply,
 )
 from faaskit.runtimes.pool import StaleError, Template
 from faaskit.sandbox import wire
-from faaskit.sandbox.keeper import Keeper
+from faaskit.sandbox.keeper import Keeper, LauncherLostError
 from faaskit.sandbox.line import Item, Line, Message, Text, Verdict
 
 __all__ = ["LocalBackend", "LocalEnvironment"]
 
 _PARK_TIMEOUT_S = 15
-_ATTEMPTS = 3  # to get an environment whose sandbox did not fail before the event was sent
+# To get an environment that is there until it has the event. All that were ready may have
+# been killed from outside.
+_ATTEMPTS = 10
 
 
 class LocalBackend:
@@ -181,6 +183,11 @@ class LocalEnvironment:
                 attempts += stale.counts
                 if attempts == _ATTEMPTS:
                     raise stale.error from None
+            except LauncherLostError:
+                self._lose()
+                attempts += 1
+                if attempts == _ATTEMPTS or self._backend.closed:
+                    raise
             except BaseException:
                 self._drop()
                 raise
@@ -204,14 +211,7 @@ class LocalEnvironment:
             preparing.close()
         if init_ms is not None:
             self.init_duration_ms = init_ms
-        assert template.keeper is not None
-        try:
-            self._number, self._line = template.take(self._limits)
-        except SandboxError as error:
-            if self._backend.closed:
-                raise
-            self._backend.lost(template.keeper)
-            raise StaleError(error) from error
+        self._number, self._line = template.take(self._limits)
         if self._cancelled:
             raise RunCancelledError
         yield from self._wait_until_parked(self._line)
@@ -240,34 +240,43 @@ class LocalEnvironment:
                     raise setup_failed(item.payload)
                 elif isinstance(item, Verdict):
                     self._gone_before_start(item)
-                else:
-                    msg = "an environment ended before it was ready"
-                    raise StaleError(SandboxError(msg, step="set up an environment"))
+                # A hangup says only that it ended; the verdict, which follows, says why.
 
     def _gone_before_start(self, verdict: Verdict) -> None:
         if self._cancelled:
             raise RunCancelledError
         template = self._template
         assert template is not None
-        if verdict.facts is None:
-            assert template.keeper is not None
-            self._backend.lost(template.keeper)
+        facts = verdict.facts
+        if facts is None:
             msg = "the launcher was killed before the event was sent"
-        else:
-            if verdict.facts["ending"] == "sandbox":
-                template.discard()
-            msg = f"no environment: {verdict.facts.get('detail') or verdict.facts['ending']}"
-        facts = verdict.facts or {}
+            raise LauncherLostError(msg, step="send the event")
+        if facts["ending"] == "sandbox":
+            template.discard()
+        msg = f"no environment: {facts.get('detail') or facts['ending']}"
         error = SandboxError(msg, step=facts.get("step", "fork"), errno=facts.get("errno"))
         raise StaleError(error)
 
     def run(self, request: Request) -> Iterator[Event]:
         """Hand the event over and yield what happens, an ``Outcome`` last."""
-        if self._line is None:
-            for event in self.prepare():
-                yield event
-                if isinstance(event, Outcome):
-                    return
+        for _ in range(_ATTEMPTS):
+            if self._line is None:
+                for event in self.prepare():
+                    yield event
+                    if isinstance(event, Outcome):
+                        return
+            try:
+                yield from self._run_once(request)
+            except BrokenPipeError:
+                # It was killed from outside while it was parked, a moment ago. It has not
+                # read the event, so another one can have it.
+                self._began = False
+            else:
+                return
+        msg = "environments were killed from outside before they had read the event"
+        raise SandboxError(msg, step="send the event", errno=errno.EPIPE)
+
+    def _run_once(self, request: Request) -> Iterator[Event]:
         template, line = self._template, self._line
         assert template is not None
         assert line is not None
@@ -275,7 +284,7 @@ class LocalEnvironment:
         try:
             yield from self._run(template, line, request)
         except LauncherLostError:
-            self._backend.lost(template.keeper)
+            self._lose()
             raise
         except SandboxError:
             template.discard()
@@ -361,6 +370,15 @@ class LocalEnvironment:
             self._line = None
             template.done()
             template.give(self._limits, self._number, line)
+
+    def _lose(self) -> None:
+        """Forget the launcher, which is gone, and what was behind it."""
+        template = self._template
+        self._drop()
+        if template is not None:
+            template.discard()
+            if template.keeper is not None:
+                self._backend.lost(template.keeper)
 
     def _drop(self) -> None:
         template, line, self._line = self._template, self._line, None

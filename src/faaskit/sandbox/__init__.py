@@ -71,8 +71,8 @@ Ends
 Races that an order prevents
 ----------------------------
 - A template waits for ``go`` until its limits are set: no code of the user's runs without.
-- An environment asks who its parent is before and after PDEATHSIG: the parent may have ended
-  in between, and the signal would never come.
+- An environment asks who its parent is after it has set PDEATHSIG: one that has ended before
+  would never send the signal.
 - READY may overtake the report of the pid, so the launcher hears a template out before it
   carries out an order about an environment whose pid it does not know.
 - The tree's root is stopped by pidfd before it is walked: its pid can't be another's then.

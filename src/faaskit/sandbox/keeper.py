@@ -20,7 +20,11 @@ from typing import Any
 from faaskit.exceptions import SandboxError
 from faaskit.sandbox.launcher import interpreter_command
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "LauncherLostError"]
+
+
+class LauncherLostError(SandboxError):
+    """The launcher was killed from outside, or its Invoker was closed."""
 
 
 class Keeper:
@@ -66,7 +70,7 @@ class Keeper:
         Send orders, in one message, from any thread.
 
         Raises:
-            SandboxError: The launcher is gone.
+            LauncherLostError: The launcher is gone.
         """
         message = json.dumps(orders).encode()
         try:
@@ -76,7 +80,7 @@ class Keeper:
                 self._control.send(message)
         except OSError as error:
             msg = "the launcher is gone: it was killed from outside, or its Invoker was closed"
-            raise SandboxError(msg, step="send an order", errno=error.errno) from error
+            raise LauncherLostError(msg, step="send an order", errno=error.errno) from error
 
     def close(self) -> None:
         """End the launcher and everything below it; nothing is left when this returns."""

@@ -35,15 +35,18 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def tie_to_template() -> None:
+def tie_to_template(template: int) -> None:
     """
     What an environment asks for itself, first of all.
+
+    Args:
+        template: Its pid, as the template itself knew it before the fork: one that has ended
+            since is not this process's parent any more, and its signal would never come.
 
     A daemon that the function makes by forking twice becomes this process's child, not the
     launcher's: while the function runs it is found below it, and counted.
     """
-    parent = os.getppid()
     die_with_parent()
     adopt_orphans()
-    if os.getppid() != parent:
-        os._exit(1)  # the template ended in between: the signal would never come
+    if os.getppid() != template:
+        os._exit(1)

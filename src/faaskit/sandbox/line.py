@@ -112,6 +112,9 @@ class Line:
         Write frames, yielding what is heard meanwhile.
 
         The other side may be writing too. If neither read, neither would ever go on.
+
+        Raises:
+            BrokenPipeError: It has ended, without having read all of this.
         """
         for frame in frames:
             view = memoryview(frame)
@@ -120,8 +123,6 @@ class Line:
                     view = view[os.write(self._event, view) :]
                 except BlockingIOError:
                     yield from self._listen_until_writable()
-                except BrokenPipeError:
-                    return  # it has ended; the verdict says how
 
     def answer(self, frames: Iterable[bytes]) -> None:
         """

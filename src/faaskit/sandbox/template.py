@@ -154,6 +154,7 @@ class _Forker:
         return True
 
     def _fork(self, order: dict[str, Any], pipes: list[int]) -> None:
+        own = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
@@ -168,7 +169,10 @@ class _Forker:
                 os.close(descriptor)
             incoming, outgoing, log = pipes
             inside.run(
-                inside.Setup(order), self._load, (incoming, outgoing, log), kernel.tie_to_template
+                inside.Setup(order),
+                self._load,
+                (incoming, outgoing, log),
+                lambda: kernel.tie_to_template(own),
             )
         for pipe in pipes:
             os.close(pipe)

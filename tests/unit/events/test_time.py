@@ -46,7 +46,7 @@ def test_system_clock_waits_until_it_is_time_or_told() -> None:
             clock.wait(condition, clock.now() + timedelta(hours=1))
         woken.set()
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     assert waiting.wait(20)
     while not woken.is_set():
@@ -86,7 +86,7 @@ def test_fake_clock_wakes_who_waits() -> None:
                 clock.wait(condition, moment)
         woken.set()
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     assert waiting.wait(20)
     clock.advance(minutes=1)
