@@ -231,7 +231,11 @@ class Function:
         Return a function of the same code with other settings; this one is as it was.
 
         It is no function of the App's, but its gate is: names in an App are unique.
+
+        Raises:
+            DefinitionError: A setting that AWS would refuse, or none of ``@function``'s.
         """
+        _refuse_unknown("with_config", changes)
         return Function(self._source, self.config.evolve(**changes), self._owner, self._statements)
 
     def _invoker(self) -> Invoker:
@@ -339,30 +343,31 @@ def _reference(config: FunctionConfig, region: str, account: str) -> Function:
     return Function(_Source(stays_at_home), config, _ReferenceOwner(region, account), ())
 
 
-def define(handler: Any = None, *, owner: Owner | None = None, **parameters: Any) -> Any:
+def define(
+    handler: Any = None, *, owner: Owner | None = None, stacklevel: int = 3, **parameters: Any
+) -> Any:
     """
     Make a handler a Function; without a handler, return the decorator that does.
 
     Args:
         handler: ``handler(event, context)``.
         owner: The App that it belongs to.
+        stacklevel: Whose line a warning names; the caller's caller by default.
         parameters: Those of ``function``.
 
     Raises:
         DefinitionError: A parameter that AWS would refuse.
     """
     if handler is None:
-        return functools.partial(define, owner=owner, **parameters)
+        # Called as a decorator, a partial has no frame of its own.
+        return functools.partial(define, owner=owner, stacklevel=2, **parameters)
     if isinstance(handler, Function):
         msg = f"function {handler.name!r} is one already: @function goes on a handler, once"
         raise DefinitionError(msg)
     if not callable(handler):
         msg = f"@function goes on a handler(event, context), not on {handler!r}"
         raise DefinitionError(msg)
-    unknown = sorted(set(parameters) - _PARAMETERS)
-    if unknown:
-        msg = f"@function has no parameter {unknown[0]!r}; it has {', '.join(sorted(_PARAMETERS))}"
-        raise DefinitionError(msg)
+    _refuse_unknown("@function", parameters)
     if parameters.get("name") is None:
         parameters["name"] = _name_of(handler)
     path = (import_path(handler) or "").replace(":", ".")
@@ -373,7 +378,7 @@ def define(handler: Any = None, *, owner: Owner | None = None, **parameters: Any
         warnings.warn(
             f"function {config.name!r}: {setting} has no effect in this version of faaskit",
             UserWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     statements = getattr(handler, "__faaskit_statements__", ())
     made = Function(_Source(handler), config, owner, statements)
@@ -389,6 +394,13 @@ _PARAMETERS = {attribute.name for attribute in attrs.fields(FunctionConfig)} - {
     "runtime",
     "version",
 }
+
+
+def _refuse_unknown(where: str, parameters: Mapping[str, Any]) -> None:
+    unknown = sorted(set(parameters) - _PARAMETERS)
+    if unknown:
+        msg = f"{where} has no parameter {unknown[0]!r}; it has {', '.join(sorted(_PARAMETERS))}"
+        raise DefinitionError(msg)
 
 
 def _name_of(handler: Handler) -> str:
