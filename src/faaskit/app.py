@@ -439,4 +439,5 @@ def _on_sigterm(stop: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # None: it was set by something that is not Python, and can't be set again from here.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

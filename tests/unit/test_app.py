@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import pickle
@@ -334,12 +335,15 @@ def test_closed_app_says_so(app: _App) -> None:
 
 
 _RUN = """
-import sys, os, time
+import os, sys
 from faaskit.app import App
+
+def say(*words):
+    os.write(1, (" ".join(words) + chr(10)).encode())  # in one piece, as print() does not
 
 class Invoker:
     def invoke(self, function, event, *, request_id):
-        print("begun", event, flush=True)
+        say("begun", event)
         if event == "slow":
             sys.stdin.readline()
         class Invocation:
@@ -347,7 +351,7 @@ class Invoker:
         Invocation.request_id = request_id
         return Invocation
     def close(self):
-        print("closed", flush=True)
+        say("closed")
 
 class TestedApp(App):
     invoker = property(lambda self: self._invoker)
@@ -360,19 +364,25 @@ with TestedApp("photos", state=sys.argv[1] or None) as app:
 
     for event in sys.argv[2:]:
         f.send(event)
-    app.run(on_delivery=lambda invocation: print("told", flush=True))
-print("end", flush=True)
+    app.run(on_delivery=lambda invocation: say("told"))
+say("end")
 """
 
 
-def _running(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextlib.contextmanager
+def _running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the program above; it does not outlive the test, whatever that finds."""
+    with subprocess.Popen(
         [sys.executable, "-c", _RUN, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,26 @@ def test_blob_is_what_was_written(state: State) -> None:
     with pytest.raises(FileNotFoundError):
         state.blobs.read(name)
     assert state.blobs.read(twin) == data
+
+
+def test_duplicate_where_there_are_no_links(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without hard links gets a copy; its other failures are the host's."""
+    name = state.blobs.write(b"data")
+
+    def refuse(number: int) -> Callable[..., None]:
+        def link(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return link
+
+    monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    assert state.blobs.read(state.blobs.duplicate(name)) == b"data"
+    with pytest.raises(FileNotFoundError):
+        state.blobs.duplicate("gone")
+    monkeypatch.setattr(os, "link", refuse(errno.ENOSPC))
+    with pytest.raises(SandboxError) as caught:
+        state.blobs.duplicate(name)
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_leftovers_of_the_gone_are_swept(tmp_path: Path) -> None:

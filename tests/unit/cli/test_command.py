@@ -1,0 +1,153 @@
+"""The command, as a shell user sees it: what it prints, where, and its exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from faaskit.cli import main
+
+HANDLERS = """
+def echo(event, context):
+    print("seen")
+    return event
+
+def fail(event, context):
+    raise ValueError("no")
+
+number = 7
+"""
+
+
+@pytest.fixture
+def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of a module of plain handlers in the working directory."""
+    name = f"handlers_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(HANDLERS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return name
+
+
+def test_invoke_a_plain_handler(
+    handlers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result is on stdout, alone; the log is on stderr."""
+    (tmp_path / "event.json").write_text('{"a": 1}')
+    assert main(["invoke", f"{handlers}:echo", "--event", "event.json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"a": 1}
+    assert "seen\n" in printed.err
+    assert "REPORT RequestId" in printed.err
+
+
+def test_the_event_may_come_from_a_pipe(
+    handlers: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--event -`` is standard input; ``--json`` is the whole invocation."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("[1]"))
+    assert main(["invoke", f"{handlers}:echo", "--event", "-", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["status"], facts["payload"]) == ("ok", [1])
+    assert facts["meter"]["billed_duration_ms"] >= 1
+
+
+def test_a_function_that_fails(handlers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its error object is the result, and the exit code is 1."""
+    assert main(["invoke", f"{handlers}:fail"]) == 1
+    assert json.loads(capsys.readouterr().out)["errorType"] == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("target", "event", "words"),
+    [
+        ("{}:nobody", None, "has no 'nobody'"),
+        ("{}:number", None, "is no function"),
+        ("no_such_module:f", None, "can't be imported"),
+        ("{}", None, "module:name"),
+        ("{}:echo", "{", "not JSON"),
+        ("{}:echo", None, "can't be read"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(
+    handlers: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+    event: str | None,
+    words: str,
+) -> None:
+    """What the user can cause is told in one line, without a traceback."""
+    options = []
+    if event is not None:
+        (tmp_path / "event.json").write_text(event)
+    if event is not None or words == "can't be read":
+        options = ["--event", "event.json"]
+    assert main(["invoke", target.format(handlers), *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("faaskit: ")
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_run_wants_an_app(handlers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Anything else is told."""
+    assert main(["run", f"{handlers}:echo"]) == 2
+    assert "is no App" in capsys.readouterr().err
+
+
+def test_doctor_tells_what_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    """All ten promises, and that an invocation works here."""
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["works"] is True
+    assert [promise["number"] for promise in report["promises"]] == list(range(1, 11))
+    assert report["promises"][3]["held"] == "not held"
+
+
+def _demo(tmp_path: Path, *images: str) -> subprocess.CompletedProcess[str]:
+    # A process of its own: the demo's app is a module's, and is closed at the end.
+    return subprocess.run(
+        [sys.executable, "-m", "faaskit", "demo", "--out", str(tmp_path / "out"), *images],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_demo_watermarks_and_denies(tmp_path: Path) -> None:
+    """Good pictures come out changed, bad ones are told, one name twice loses nothing."""
+    for folder, colour in (("a", "navy"), ("b", "teal")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (300, 200), colour).save(tmp_path / folder / "same.jpg")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    names = [str(tmp_path / name) for name in ("a/same.jpg", "b/same.jpg", "bad.png")]
+    ended = _demo(tmp_path, *names)
+    assert ended.returncode == 1, ended.stderr
+    assert "bad.png: UnidentifiedImageError" in ended.stdout
+    assert "2 of 3 pictures" in ended.stdout
+    assert "not authorized to perform: s3:PutObject" in ended.stdout
+    made = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in made] == ["same-2.jpeg", "same.jpeg"]
+    for path in made:
+        with Image.open(path) as picture:
+            assert picture.size == (300, 200)
+            colours = picture.getcolors(300 * 200)
+            assert colours is not None
+            assert len(colours) > 10  # the text is in it
+
+
+def test_demo_without_its_file(tmp_path: Path) -> None:
+    """A file that is not there is told before anything is made."""
+    ended = _demo(tmp_path, "nothing.jpg")
+    assert ended.returncode == 2
+    assert "nothing.jpg can't be read" in ended.stderr
+    assert not (tmp_path / "out").exists()
