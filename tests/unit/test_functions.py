@@ -196,7 +196,7 @@ def test_double_decoration() -> None:
         function(memory_size=256)(made)
 
 
-@pytest.mark.parametrize("target", [5, "name", [echo]], ids=str)
+@pytest.mark.parametrize("target", [5, "name", [echo]], ids=["int", "str", "list"])
 def test_what_is_no_handler(target: Any) -> None:
     """Only what can be called can be a handler."""
     with pytest.raises(exceptions.DefinitionError, match="goes on a handler"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from faaskit.billing import estimate
-from faaskit.exceptions import DefinitionError, MissingExtraError
+from faaskit.exceptions import DefinitionError, MissingExtraError, SandboxError
 from faaskit.invoke import Invocation
 from faaskit.testing import s3_event
 
@@ -23,6 +23,7 @@ __all__ = ["demo"]
 
 _CONCURRENCY = 4
 _MILLION = 1_000_000
+_PATIENCE_S = 90  # three times what a call may take
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -106,7 +107,12 @@ def _deliver(pictures: Sequence[tuple[str, bytes]]) -> dict[str, Invocation]:
         for name, data in pictures:
             photos.put(f"raw/{name}", data)
         for _ in tqdm(pictures, unit="picture", file=sys.stderr):
-            done.acquire()
+            if not done.acquire(timeout=_PATIENCE_S):
+                msg = (
+                    f"no picture was finished within {_PATIENCE_S} s, and {len(app.pending())} "
+                    "wait; `faaskit doctor` says whether invocations work here"
+                )
+                raise SandboxError(msg, step="deliver")
     order = {name: place for place, (name, _) in enumerate(pictures)}
     found = {_picture_of(invocation): invocation for invocation in ended}
     return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))

@@ -28,7 +28,7 @@ def find(path: str) -> Any:
         sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"module {module_name!r} can't be imported: {type(error).__name__}: {error}"
         raise DefinitionError(msg) from error
     for part in name.split("."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -22,7 +23,11 @@ def draw(data: bytes) -> tuple[bytes, str]:
 
     with Image.open(io.BytesIO(data)) as opened:
         kind = opened.format if opened.format in {"JPEG", "PNG", "WEBP"} else "PNG"
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        upright = ImageOps.exif_transpose(opened)
+        if upright.mode.startswith("I"):
+            # 16 bits a pixel; convert() alone would cut all but the darkest off to white.
+            upright = upright.convert("I").point(lambda value: value / 256).convert("L")
+        picture = upright.convert("RGBA")
     layer = Image.new("RGBA", picture.size)
     size = max(12, min(picture.size) // 16)
     pen, font = ImageDraw.Draw(layer), ImageFont.load_default(size)
@@ -39,7 +44,7 @@ def _watermark(event: Any, _context: Any) -> str:
     key = unquote_plus(event["Records"][0]["s3"]["object"]["key"])
     print(f"picture {key}", flush=True)
     data, content_type = draw(photos.get(key).body or b"")
-    name = key.removeprefix("raw/").rpartition(".")[0] + "." + content_type.partition("/")[2]
+    name = f"{PurePosixPath(key).stem}-watermarked.{content_type.partition('/')[2]}"
     watermarked.put(name, data, content_type=content_type)
     return name
 

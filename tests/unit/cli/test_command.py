@@ -136,7 +136,7 @@ def test_demo_watermarks_and_denies(tmp_path: Path) -> None:
     assert "2 of 3 pictures" in ended.stdout
     assert "not authorized to perform: s3:PutObject" in ended.stdout
     made = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in made] == ["same-2.jpeg", "same.jpeg"]
+    assert [path.name for path in made] == ["same-2-watermarked.jpeg", "same-watermarked.jpeg"]
     for path in made:
         with Image.open(path) as picture:
             assert picture.size == (300, 200)
