@@ -21,9 +21,14 @@ _HOST_FAILED = 3
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Probe the host, run one function, print what holds."""
-    logging.getLogger("faaskit").setLevel(logging.ERROR)  # what it warns of stands below
     host = probe()
-    problem = _try_one() if supported() else "faaskit's sandbox needs Linux; on Windows use WSL"
+    log = logging.getLogger("faaskit")
+    level = log.level
+    log.setLevel(logging.ERROR)  # what it warns of stands below
+    try:
+        problem = _try_one() if supported() else "faaskit's sandbox needs Linux: on Windows, WSL"
+    finally:
+        log.setLevel(level)
     if arguments.json:
         report = {
             "host": attrs.asdict(host),
