@@ -116,6 +116,24 @@ def test_a_fork_hook_that_hangs_does_not_hang_the_app(invoker: Invoker) -> None:
     assert invocation.status != "ok"
 
 
+def test_a_template_that_keeps_its_pids_back_harms_nobody_else(invoker: Invoker) -> None:
+    """INIT code silences its template: its own call fails, another's timeout still holds."""
+
+    def sleeps(event: Any, context: Any) -> None:
+        import time
+
+        time.sleep(60)
+
+    patient: Function = function(timeout=1)(sleeps)
+    invoker.warm(patient)
+    silent = invoker.submit(doing("silence the template", timeout=30))
+    other = invoker.invoke(patient)
+    assert other.status == "timeout"
+    assert other.meter.duration_ms < 4000
+    with pytest.raises(exceptions.SandboxError):
+        silent.result(40)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [

@@ -73,7 +73,7 @@ Races that an order prevents
 - A template waits for ``go`` until its limits are set: no code of the user's runs without.
 - An environment asks who its parent is after it has set PDEATHSIG: one that has ended before
   would never send the signal.
-- READY may overtake the report of the pid, so the launcher hears a template out before it
-  carries out an order about an environment whose pid it does not know.
+- READY may overtake the report of the pid. An order to end an environment whose pid is not
+  known waits for the report, and not the launcher for it.
 - The tree's root is stopped by pidfd before it is walked: its pid can't be another's then.
 """

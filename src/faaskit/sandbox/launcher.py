@@ -78,6 +78,7 @@ class Watched:
         self.cpu_ns = 0
         self.peak = 0
         self.hung_up = False
+        self.late: tuple[str, dict[str, Any]] | None = None
         self.told = False
 
     def signal_root(self, number: int) -> None:
@@ -336,19 +337,6 @@ class Launcher:
         if watched is None:
             template = self._templates.get(number)
             return template.watched if template is not None and not template.ready else None
-        # The environment may have told the app that it is parked before its template told
-        # its pid here. An order about it must not overtake that.
-        give_up = time.monotonic() + _FORK_TIMEOUT_S
-        template = watched.template
-        while watched.pid is None and not watched.told and template is not None:
-            if template.link.fileno() < 0:
-                return None
-            waiting = select.poll()
-            waiting.register(template.link.fileno(), select.POLLIN)
-            if not waiting.poll(max(0.0, give_up - time.monotonic()) * 1000):
-                return None
-            if not self._hear(template):
-                return None
         return None if watched.told else watched
 
     # Reports of the templates
@@ -401,6 +389,10 @@ class Launcher:
             os.close(pidfd)
             return
         watched.pid, watched.pidfd = pid, pidfd
+        watched.cpu_at_start = usage.cpu_time_ns(pid)
+        if watched.late is not None:
+            ending, facts = watched.late
+            self._condemn(watched, ending, **facts)
 
     def _hang_up(self, template: Template) -> None:
         descriptor = template.link.fileno()
@@ -584,10 +576,13 @@ class Launcher:
         code has taken over could keep that back.
         """
         self._running.pop(watched.number, None)
-        below: list[int] = []
-        if watched.pid is not None:
-            below = usage.descendants(watched.pid)
-            self._measure(watched, watched.pid, below)
+        if watched.pid is None:
+            # It told the app that it was parked before its template told its pid here. Not
+            # waited for: a template that never tells would stop the watch over all others.
+            watched.late = (ending, facts)
+            return
+        below = usage.descendants(watched.pid)
+        self._measure(watched, watched.pid, below)
         if below or ending != "finished":
             self._kill(watched)
             watched.tell(ending, **facts)
