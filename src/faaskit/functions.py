@@ -20,17 +20,15 @@ from faaskit.definition import (
     FunctionConfig,
 )
 from faaskit.exceptions import (
-    AccessDeniedError,
     DefinitionError,
     FaaskitError,
     PayloadError,
-    ServiceError,
-    ThrottledError,
 )
 from faaskit.iam import Role, Statement
 from faaskit.invoke import Invocation, Invoker, default_invoker
 from faaskit.names import DEFAULT_ACCOUNT, DEFAULT_REGION, function_arn, log_group_name
 from faaskit.runtimes.contract import Code, ServiceCall, ServiceFailure, ServiceReply
+from faaskit.runtimes.failures import error_of
 from faaskit.runtimes.link import current_link
 from faaskit.runtimes.python import Travelled, import_path, pack
 
@@ -247,7 +245,7 @@ class Function:
         body = _encode(event, self.name)
         reply = link.call("lambda", "Invoke", {"FunctionName": self.arn}, body)
         if reply.failure is not None:
-            raise _error(reply.failure)
+            raise error_of(reply.failure)
         return Invocation.from_wire(reply.output["Invocation"], reply.body or b"")
 
     # What an Invoker asks
@@ -328,7 +326,7 @@ class _ReferenceOwner:
         parameters = {"FunctionName": function.arn, "InvocationType": "Event"}
         reply = link.call("lambda", "Invoke", parameters, event)
         if reply.failure is not None:
-            raise _error(reply.failure)
+            raise error_of(reply.failure)
         return str(reply.output["ResponseMetadata"]["RequestId"])
 
 
@@ -487,17 +485,3 @@ def _encode(event: Any, name: str) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"the event for function {name!r} is not JSON: {error}; Lambda takes JSON values"
         raise PayloadError(msg) from error
-
-
-def _error(failure: ServiceFailure) -> FaaskitError:
-    details = failure.details
-    if failure.code in ("AccessDenied", "AccessDeniedException"):
-        return AccessDeniedError(
-            failure.message,
-            action=details.get("action", ""),
-            resource=details.get("resource", ""),
-            reason=details.get("reason", ""),
-        )
-    if failure.code == "TooManyRequestsException":
-        return ThrottledError(failure.message, reason=details.get("Reason", ""))
-    return ServiceError(failure.message, code=failure.code)

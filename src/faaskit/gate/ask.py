@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from faaskit.exceptions import (
-    AccessDeniedError,
-    FaaskitError,
-    NoSuchBucketError,
-    NoSuchKeyError,
-    ServiceError,
-    ThrottledError,
-)
-from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
+from faaskit.runtimes.contract import ServiceCall, ServiceReply
+from faaskit.runtimes.failures import error_of
 from faaskit.runtimes.link import current_link
 
-__all__ = ["Performer", "ask", "error_of"]
-
-_KINDS = {"NoSuchBucket": NoSuchBucketError, "NoSuchKey": NoSuchKeyError}
+__all__ = ["Performer", "ask"]
 
 
 class Performer(Protocol):
@@ -63,22 +54,3 @@ def ask(
     if reply.failure is not None:
         raise error_of(reply.failure)
     return reply
-
-
-def error_of(failure: ServiceFailure) -> FaaskitError:
-    """Return the exception that tells of a failure."""
-    details = failure.details
-    if failure.code in {"AccessDenied", "AccessDeniedException"}:
-        return AccessDeniedError(
-            failure.message,
-            action=details.get("action", ""),
-            resource=details.get("resource", ""),
-            reason=details.get("reason", ""),
-        )
-    if failure.code == "TooManyRequestsException":
-        return ThrottledError(failure.message, reason=details.get("Reason", ""))
-    kind = _KINDS.get(failure.code, ServiceError)
-    # AWS's words leave it to the reader which one; an exception may come from far away.
-    subject = details.get("Key") or details.get("BucketName")
-    message = failure.message if subject is None else f"{failure.message.rstrip('.')}: {subject!r}"
-    return kind(message, code=failure.code)

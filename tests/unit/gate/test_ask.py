@@ -15,8 +15,9 @@ from faaskit.exceptions import (
     ServiceError,
     ThrottledError,
 )
-from faaskit.gate.ask import ask, error_of
+from faaskit.gate.ask import ask
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
+from faaskit.runtimes.failures import error_of
 
 
 class _Owner:
