@@ -336,19 +336,24 @@ class LocalEnvironment:
         yield end.outcome
 
     def _finish(self, template: Template, keeper: Keeper) -> None:
-        """End this environment and, in the same message, order its successor."""
+        """End this environment and, in the same message, order what follows it."""
         orders: list[dict[str, Any]] = [{"op": "finish", "number": self._number}]
-        if not template.wants_another(self._limits):
-            keeper.order(orders)
-            return
-        number, line, order = template.next_order(self._limits)
+        # One in its place, and one more where the pool is behind; it catches up in the next
+        # calls, and no call pays for many.
+        ordered: list[tuple[int, Line]] = []
         try:
-            keeper.order([*orders, order], line.theirs)
+            for _ in range(min(2, template.missing(self._limits))):
+                number, line, order = template.next_order(self._limits)
+                ordered.append((number, line))
+                orders.append(order)
+            keeper.order(orders, [end for _, line in ordered for end in line.theirs])
         except BaseException:
-            line.close()
+            for _, line in ordered:
+                line.close()
             raise
-        line.hand_over()
-        template.give(self._limits, number, line)
+        for number, line in ordered:
+            line.hand_over()
+            template.give(self._limits, number, line)
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:
         """Answer a service call, of INIT or of the handler."""

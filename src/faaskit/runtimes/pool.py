@@ -255,13 +255,13 @@ class Template:
         with self._state:
             self._running -= 1
 
-    def wants_another(self, limits: Limits) -> bool:
-        """Whether fewer are ready than the load of this moment would use."""
+    def missing(self, limits: Limits) -> int:
+        """Return how many fewer are ready than the load of this moment would use."""
         with self._state:
             if self._phase != "ready":
-                return False
+                return 0
             wanted = max(self._floor, min(self._running + 1, _READY_MAX))
-            return len(self._ahead.get(limits, ())) < wanted
+            return max(0, wanted - len(self._ahead.get(limits, ())))
 
     def give(self, limits: Limits, number: int, line: Line) -> None:
         """Put an environment that was not used with those that are ready."""
