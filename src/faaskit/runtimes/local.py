@@ -308,12 +308,11 @@ class LocalEnvironment:
         end = Hearing(line, phase=phase)
         end.init_duration_ms = self.init_duration_ms
         self._began = True
-        # Before the event: a function that takes every processor at once (a fork bomb) would
-        # otherwise keep this very order back.
-        keeper.order([{"op": "start", "number": self._number, "seconds": seconds}])
         began = time.perf_counter_ns()
         for item in line.write(frames):
             yield from end.hear(item, began)
+        # After the event, so that no function is killed before its time is up.
+        keeper.order([{"op": "start", "number": self._number, "seconds": seconds}])
         finished = False
         while end.outcome is None:
             for item in line.listen():
