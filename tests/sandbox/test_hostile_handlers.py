@@ -248,7 +248,6 @@ def test_a_timeout_ends_whatever_will_not_end(invoker: Invoker, event: Any) -> N
     assert 1000 <= invocation.meter.duration_ms < 5000
 
 
-@pytest.mark.soak  # until the watchdog can not be blocked by a process that forks
 def test_a_fork_bomb_ends(invoker: Invoker) -> None:
     """Forking without end stays bounded, ends with the timeout and leaves nobody."""
     before = len(psutil.pids())

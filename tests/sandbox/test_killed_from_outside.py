@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
@@ -117,6 +118,26 @@ def test_closing_kills_what_runs(tmp_path: Path) -> None:
     with pytest.raises(exceptions.SandboxError, match="closed"):
         invoker.invoke(ACT)
     invoker.close()
+
+
+def test_the_next_launcher_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Processes and folders of a launcher that was killed are gone soon after the next began."""
+    with Invoker() as first:
+        future, _ = start(first, tmp_path)
+        invocation = first.submit(ACT, {"do": "leaves_a_daemon", "hang": True})
+        pid = launcher_of(first)
+        folders = Path(tempfile.gettempdir())
+        until(lambda: len(family(first)) >= 5, "the daemon")
+        processes = family(first)
+        os.kill(pid, signal.SIGKILL)
+        for lost in (future, invocation):
+            with pytest.raises(exceptions.SandboxError):
+                lost.result(20)
+        assert list(folders.glob(f"faaskit-{pid}-*"))
+        with Invoker() as second:
+            assert second.invoke(ACT).payload == "calm"
+            wait_gone(processes)
+            until(lambda: not list(folders.glob(f"faaskit-{pid}-*")), "the folder's end")
 
 
 SCRIPT = """

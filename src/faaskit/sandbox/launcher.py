@@ -27,6 +27,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import kernel, limits, sweep, tree, usage
+from . import weighing as weighing_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ _MESSAGE_LIMIT = 1 << 16
 _TICK_S = 0.005
 _FORK_TIMEOUT_S = 10
 _EOF_GRACE_S = 0.2
+_WEIGH_EVERY_S = 0.05
 
 
 def interpreter_command(folder: str, module: str) -> list[str]:
@@ -52,6 +54,17 @@ def interpreter_command(folder: str, module: str) -> list[str]:
         f"from _faaskit_child.{module} import main; main()"
     )
     return [sys.executable, "-I", "-S", "-X", "utf8", "-c", code, folder]
+
+
+def _start_sweep(temporary: str) -> int:
+    """
+    Have a process of its own look for what is left of others; return its pid.
+
+    It has to read the environment of processes, which one that forks can hold up.
+    """
+    folder = os.path.dirname(os.path.abspath(__file__))
+    command = [*interpreter_command(folder, "sweep"), temporary]
+    return os.posix_spawn(command[0], command, {})
 
 
 class Watched:
@@ -78,6 +91,8 @@ class Watched:
         self.cpu_ns = 0
         self.peak = 0
         self.hung_up = False
+        self.weighing: weighing_room.Weighing | None = None
+        self.weigh_again = 0.0
         self.late: tuple[str, dict[str, Any]] | None = None
         self.told = False
 
@@ -86,6 +101,12 @@ class Watched:
         if self.pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, number)
+
+    def put_away_weighing(self) -> None:
+        """End a weighing that is under way or done."""
+        weighing, self.weighing = self.weighing, None
+        if weighing is not None:
+            weighing.close()
 
     def tell(self, ending: str, **facts: Any) -> None:
         """Write the verdict, once, and close the pipe."""
@@ -123,7 +144,6 @@ class Launcher:
         self._priority = priority
         _, start = usage.parent_and_start(os.getpid())
         name = sweep.name(os.getpid(), start)
-        sweep.sweep(temporary)
         self._name = name
         self._folder = f"{temporary}/{name}"
         os.mkdir(self._folder, 0o700)
@@ -139,6 +159,7 @@ class Launcher:
         self._running: dict[int, Watched] = {}
         self._forking: dict[int, float] = {}  # when the order was given
         self._sweepers: set[int] = set()
+        self._errands: set[int] = {_start_sweep(temporary)}
         self._rubbish: list[str] = []
         self._next_tick = 0.0
         self._wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -415,6 +436,7 @@ class Launcher:
         self._environments.pop(watched.number, None)
         self._running.pop(watched.number, None)
         self._forking.pop(watched.number, None)
+        watched.put_away_weighing()
         if watched.pidfd >= 0:
             os.close(watched.pidfd)
             watched.pidfd = -1
@@ -452,7 +474,7 @@ class Launcher:
         What a function made outlives it as a child of the launcher: a daemon, or what an
         environment left when it ended by itself.
         """
-        known = {t.pid for t in self._templates.values()} | self._sweepers
+        known = {t.pid for t in self._templates.values()} | self._sweepers | self._errands
         known.update(w.pid for w in self._environments.values() if w.pid is not None)
         for pid in usage.children(os.getpid()):
             if pid not in known:
@@ -474,6 +496,9 @@ class Launcher:
                 break
             if pid == 0:
                 break
+            if pid in self._errands:
+                self._errands.discard(pid)
+                continue
             if pid in self._sweepers:
                 self._sweepers.discard(pid)
                 self._take_out_rubbish()
@@ -498,6 +523,7 @@ class Launcher:
         while template.link.fileno() >= 0 and self._hear(template):
             pass  # what it said last
         self._templates.pop(watched.number, None)
+        watched.put_away_weighing()
         watched.cpu_ns = max(watched.cpu_ns, int((used.ru_utime + used.ru_stime) * 1e9))
         watched.peak = max(watched.peak, used.ru_maxrss * 1024)
         watched.tell_status(status)
@@ -547,26 +573,43 @@ class Launcher:
             return
         if watched.pid is None:
             return
-        total, below = self._memory(watched)
-        watched.peak = max(watched.peak, total)
-        if total > watched.memory_limit:
-            self._condemn(watched, "out_of_memory")
-        elif below > limits.PROCESSES:
-            self._condemn(watched, "exit", exit_code=None, detail="more than 1,024 processes")
-
-    def _memory(self, watched: Watched) -> tuple[int, int]:
-        assert watched.pid is not None
         below = usage.descendants(watched.pid)
-        if watched.template is None:
-            # A template has environments below it, once it has any.
-            own = {w.pid for w in self._environments.values()}
-            below = [pid for pid in below if pid not in own]
         root = usage.resident(watched.pid)
         total = root + sum(map(usage.resident, below))
-        if below and total > watched.memory_limit:
-            # Pages that parent and children share were counted for each of them.
-            total = root + usage.proportional_sum(below)
-        return total, len(below)
+        if root > watched.memory_limit:
+            watched.peak = max(watched.peak, root)
+            self._condemn(watched, "out_of_memory")
+        elif len(below) > limits.PROCESSES:
+            self._condemn(watched, "exit", exit_code=None, detail="more than 1,024 processes")
+        elif total > watched.memory_limit:
+            self._weigh(watched, root, below, now)
+        else:
+            watched.peak = max(watched.peak, total)
+
+    def _weigh(self, watched: Watched, root: int, below: list[int], now: float) -> None:
+        """
+        Find out whether several processes are over the limit, or only share a lot.
+
+        The pages that parent and children share were counted for each of them.
+        """
+        weighing = watched.weighing
+        if weighing is None:
+            if now >= watched.weigh_again:
+                watched.weigh_again = now + weighing_room.PATIENCE_S
+                with contextlib.suppress(OSError):  # a host that is full is tried again
+                    watched.weighing = weighing_room.Weighing(below)
+                    self._errands.add(watched.weighing.pid)
+            return
+        weight = weighing.result()
+        if weight is not None:
+            watched.peak = max(watched.peak, root + weight)
+            watched.put_away_weighing()
+            watched.weigh_again = now + _WEIGH_EVERY_S
+            if root + weight > watched.memory_limit:
+                self._condemn(watched, "out_of_memory")
+        elif now >= watched.weigh_again:
+            # They fork so much that they can't be read. The sum is all that is known.
+            self._condemn(watched, "out_of_memory")
 
     def _condemn(self, watched: Watched, ending: str, **facts: Any) -> None:
         """
@@ -576,6 +619,7 @@ class Launcher:
         code has taken over could keep that back.
         """
         self._running.pop(watched.number, None)
+        watched.put_away_weighing()
         if watched.pid is None:
             # It told the app that it was parked before its template told its pid here. Not
             # waited for: a template that never tells would stop the watch over all others.
@@ -596,8 +640,7 @@ class Launcher:
         cpu = usage.cpu_time_ns(pid) + sum(map(usage.cpu_time_ns, below))
         cpu += usage.reaped_cpu_time_ns(pid)
         watched.cpu_ns = max(0, cpu - watched.cpu_at_start)
-        peak = usage.peak_resident(pid) + usage.proportional_sum(below)
-        watched.peak = max(watched.peak, peak)
+        watched.peak = max(watched.peak, usage.peak_resident(pid))
 
     def _kill(self, watched: Watched) -> None:
         """Kill a tree that may fight back."""
@@ -623,14 +666,16 @@ class Launcher:
         self._groups.freeze_all()
         for template in self._templates.values():
             tree.kill_tree(template.pid)
-        while True:
-            for pid in usage.children(os.getpid()):
-                if pid not in self._sweepers:
-                    tree.kill_tree(pid)
-            try:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                for pid in usage.children(os.getpid()):
+                    if pid not in self._sweepers:
+                        tree.kill_tree(pid)
+                # One that ends, and all that have ended with it: a look at a thousand
+                # children for each of them would take seconds.
                 os.wait4(-1, 0)
-            except ChildProcessError:
-                break
+                while os.wait4(-1, os.WNOHANG)[0]:
+                    pass
         subprocess.run(["rm", "-rf", "--", self._folder], check=False)
         self._groups.close()
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 from . import limits, tree, usage
 
-__all__ = ["MARKER", "name", "owner_is_gone", "sweep"]
+__all__ = ["MARKER", "main", "name", "owner_is_gone", "sweep"]
 
 PREFIX = "faaskit-"
 MARKER = "FAASKIT_LAUNCHER"
@@ -76,3 +77,8 @@ def _remove_group(folder: str) -> None:
                 tree.kill(int(line))
         limits.remove_group(child)
     limits.remove_group(folder)
+
+
+def main() -> None:
+    """Sweep, as a process of its own: ``argv`` holds the folder for temporary files."""
+    sweep(sys.argv[1])

@@ -16,8 +16,6 @@ __all__ = [
     "descendants",
     "parent_and_start",
     "peak_resident",
-    "proportional",
-    "proportional_sum",
     "reaped_cpu_time_ns",
     "resident",
 ]
@@ -25,7 +23,6 @@ __all__ = [
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _CPUCLOCK_SCHED = 2
-_EXACT = 16
 
 
 def _read(path: str) -> bytes:
@@ -66,30 +63,6 @@ def resident(pid: int) -> int:
     """Return the resident set in bytes, shared pages included; 0 where it is gone."""
     fields = _read(f"/proc/{pid}/statm").split()
     return int(fields[1]) * _PAGE if fields else 0
-
-
-def proportional(pid: int) -> int:
-    """Return the resident set in bytes, each shared page divided by its users (dear: 1 ms)."""
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def proportional_sum(pids: list[int]) -> int:
-    """
-    Return the proportional sizes of many processes together, in bytes.
-
-    Exact for the largest; the rest of a great many are taken to share as much as those do,
-    because reading a thousand would take a second in which nobody is watched.
-    """
-    if len(pids) <= _EXACT:
-        return sum(map(proportional, pids))
-    sizes = {pid: resident(pid) for pid in pids}
-    largest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:_EXACT]
-    exact = sum(map(proportional, largest))
-    seen = sum(sizes[pid] for pid in largest)
-    return exact if not seen else exact * sum(sizes.values()) // seen
 
 
 def peak_resident(pid: int) -> int:
