@@ -282,7 +282,10 @@ class Function:
             sys_path=travelled.sys_path,
             environment=environment,
             pickled=travelled.pickled,
+            package=travelled.package,
             snapshot=config.snapshot,
+            network=config.network,
+            readable=config.readable,
             sources=travelled.sources,
         )
 

@@ -35,6 +35,20 @@ elif _deed == "thread":
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 elif _deed == "silence the template":
     _forker = sys.modules["_faaskit_child.template"]._Forker
+    _become = _forker._become
+
+    class _Mute:
+        def send(self, *_: Any) -> None: ...
+
+        def sendmsg(self, *_: Any) -> None: ...
+
+        def close(self) -> None: ...
+
+    def _silently(forker: Any, *arguments: Any) -> None:
+        forker._launcher = _Mute()
+        _become(forker, *arguments)
+
+    _forker._become = _silently
     _forker._report = lambda *_: None
 elif _deed == "hang in fork":
     os.register_at_fork(after_in_child=_hang_in_fork)

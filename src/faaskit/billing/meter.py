@@ -83,6 +83,8 @@ class Meter:
         init_duration_ms: Of INIT; None where this invocation did not wait for it.
         max_memory_used_mb: The peak, as measured, rounded up to whole MB.
         cpu_time_ms: User and system time of all its processes.
+        cpu_throttled_ms: How long it was kept from running, since it had used its share of
+            CPU; 0 where that is not held.
         status: How it ended.
         error_type: With the status ``error``, the payload's errorType: the exception's
             class, or AWS's name, such as ``Runtime.ImportModuleError``.
@@ -100,6 +102,7 @@ class Meter:
     init_duration_ms: float | None = field(default=None, converter=_optional_milliseconds)
     max_memory_used_mb: int = field(converter=_megabytes)
     cpu_time_ms: float = field(converter=_milliseconds)
+    cpu_throttled_ms: float = field(default=0.0, converter=_milliseconds)
     status: Status = field(default="ok", validator=_check_status)
     error_type: str = ""
     requests: Literal[0, 1] = 1

@@ -90,6 +90,7 @@ class Invocation:
                 "init_duration_ms": meter.init_duration_ms,
                 "max_memory_used_mb": meter.max_memory_used_mb,
                 "cpu_time_ms": meter.cpu_time_ms,
+                "cpu_throttled_ms": meter.cpu_throttled_ms,
                 "status": meter.status,
                 "error_type": meter.error_type,
             },

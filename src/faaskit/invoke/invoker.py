@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from typing_extensions import Self
 
 from faaskit.billing import Bill, Meter
-from faaskit.definition import SYNC_REQUEST_LIMIT_BYTES, FunctionConfig
+from faaskit.definition import MB_PER_VCPU, SYNC_REQUEST_LIMIT_BYTES, FunctionConfig
 from faaskit.exceptions import (
     DefinitionError,
     FaaskitError,
@@ -114,10 +114,11 @@ class Invoker:
                 "here, call its .invoke(event): that goes through the gate"
             )
             raise FaaskitError(msg)
-        self.isolation = _isolation(isolation)
+        self._wanted = _checked(isolation)
+        self._isolation = _chosen("namespace") if isolation == "namespace" else ""
         self.cpu_scaling = cpu_scaling
         self._max_concurrency = _positive(max_concurrency, "max_concurrency")
-        self._backend = _backend(backend)
+        self._made = _checked_backend(backend)
         self._bill = Bill()
         self._begin()
         _alive.add(self)
@@ -141,7 +142,23 @@ class Invoker:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Invoker(isolation={self.isolation!r})"
+        return f"Invoker(isolation={self._isolation or self._wanted!r})"
+
+    @property
+    def isolation(self) -> str:
+        """The level that is held, "process" or "namespace"; tried when it is first asked for."""
+        if not self._isolation:
+            self._isolation = _chosen(self._wanted)
+        return self._isolation
+
+    @property
+    def _backend(self) -> Backend:
+        with self._lock:
+            if self._made is None:
+                from faaskit.runtimes.local import LocalBackend
+
+                self._made = LocalBackend(jailed=self.isolation == "namespace")
+            return self._made
 
     @property
     def closed(self) -> bool:
@@ -160,7 +177,8 @@ class Invoker:
             executor, self._executor = self._executor, None
         for future in list(self._submitted):
             future.cancel()
-        self._backend.close()
+        if self._made is not None:
+            self._made.close()
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
 
@@ -305,7 +323,7 @@ class Invoker:
             InvocationError: INIT fails.
         """
         _positive(count, "count")
-        limits, code = _limits(function.config), function.code()
+        limits, code = self._limits(function.config), function.code()
         self._backend.keep_ready(code, limits, count)
         environments: list[Environment] = []
         try:
@@ -347,7 +365,7 @@ class Invoker:
         with self._concurrency.room(function.config.memory_size, nested=nested > 0):
             self._depth.value = nested + 1
             try:
-                limits = _limits(function.config)
+                limits = self._limits(function.config)
                 environment = self._backend.acquire(function.code(), limits)
                 handle.attach(environment)
                 run = _Run(function, environment, request_id or str(uuid.uuid4()))
@@ -361,6 +379,15 @@ class Invoker:
                 self._depth.value = nested
         self._bill.record(function.name, invocation.status, invocation.meter)
         return invocation
+
+    def _limits(self, config: FunctionConfig) -> Limits:
+        return Limits(
+            memory_size=config.memory_size,
+            timeout=config.timeout,
+            ephemeral_storage=config.ephemeral_storage,
+            vcpus=config.memory_size / MB_PER_VCPU if self.cpu_scaling else 0,
+            init_timeout=config.init_timeout,
+        )
 
     def _nested(self) -> int:
         return getattr(self._depth, "value", 0)
@@ -452,6 +479,7 @@ class _Run:
             init_duration_ms=usage.init_duration_ms,
             max_memory_used_mb=usage.max_memory_bytes / _MB,
             cpu_time_ms=usage.cpu_time_ms,
+            cpu_throttled_ms=usage.cpu_throttled_ms,
             status=status,
             error_type=_reported_type(raw, outcome) if status == "error" else "",
         )
@@ -550,17 +578,6 @@ def _encode(event: Any, name: str) -> bytes:
     return data
 
 
-def _limits(config: FunctionConfig) -> Limits:
-    return Limits(
-        memory_size=config.memory_size,
-        timeout=config.timeout,
-        ephemeral_storage=config.ephemeral_storage,
-        network=config.network,
-        readable=config.readable,
-        init_timeout=config.init_timeout,
-    )
-
-
 def _reported_type(raw: bytes, outcome: Outcome) -> str:
     kind = error_type_of(raw)
     # An exception while the module was imported ended its environment; AWS's REPORT line has
@@ -573,24 +590,30 @@ def _trace_id() -> str:
     return f"Root=1-{root};Parent={os.urandom(8).hex()};Sampled=0"
 
 
-def _isolation(wanted: object) -> str:
-    if wanted in ("auto", "process"):
-        return "process"
-    if wanted == "namespace":
+def _chosen(wanted: str) -> str:
+    """Return the level to use, having tried what this host gives."""
+    from faaskit.runtimes.host import jail_problem
+
+    problem = jail_problem() if wanted != "process" else ""
+    if wanted == "namespace" and problem:
         msg = (
-            "isolation 'namespace' can't be given by this version of faaskit, which has "
-            "'process'; pass isolation='auto' for the best that there is"
+            f"isolation 'namespace' can't be given on this host: {problem}; "
+            "pass isolation='auto' for the best that there is, and see `faaskit doctor`"
         )
         raise SandboxError(msg, step="choose the isolation")
+    return "process" if problem or wanted == "process" else "namespace"
+
+
+def _checked(wanted: object) -> str:
+    if wanted in ("auto", "process", "namespace"):
+        return str(wanted)
     msg = f"isolation {wanted!r} is none; pass 'auto', 'process' or 'namespace'"
     raise DefinitionError(msg)
 
 
-def _backend(wanted: Any) -> Backend:
+def _checked_backend(wanted: Any) -> Backend | None:
     if wanted == "local":
-        from faaskit.runtimes.local import LocalBackend
-
-        return LocalBackend()
+        return None
     if hasattr(wanted, "acquire"):
         return cast("Backend", wanted)  # told apart by what it has
     msg = f"backend {wanted!r} is none; pass 'local', or an object that makes environments"

@@ -49,7 +49,10 @@ class Code:
         pickled: The function by value (dill), or None where ``handler`` is imported.
         sys_path: Where the template may import from.
         environment: The variables that the function sees, AWS's and its own, complete.
+        package: The file or folder of the module that is imported, where that is known.
         snapshot: INIT once in the template (True) or in every environment (False).
+        network: Whether it sees the host's network.
+        readable: Host paths that it may read, beside its code.
         sources: Text of files that exist nowhere, such as notebook cells, for stack traces.
     """
 
@@ -58,7 +61,10 @@ class Code:
     sys_path: tuple[str, ...]
     environment: Mapping[str, str] = field(hash=False)
     pickled: bytes | None = field(default=None, repr=False)
+    package: str = ""
     snapshot: bool = True
+    network: bool = True
+    readable: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(factory=dict, hash=False, repr=False)
 
 
@@ -68,14 +74,14 @@ class Limits:
     What an environment is held to. Sizes in MB, times in seconds.
 
     Attributes:
+        vcpus: The share of CPU; 0 where that is not held.
         init_timeout: For INIT, which the timeout does not count.
     """
 
     memory_size: int
     timeout: float
     ephemeral_storage: int = 512
-    network: bool = True
-    readable: tuple[str, ...] = ()
+    vcpus: float = 0
     init_timeout: float = 10
 
 
@@ -105,12 +111,14 @@ class Usage:
         duration_ms: From handing the event over to holding the result.
         cpu_time_ms: User and system time of the whole tree.
         max_memory_bytes: The peak of the whole tree.
+        cpu_throttled_ms: How long its share of CPU kept it from running.
         init_duration_ms: None where this invocation did not wait for INIT.
     """
 
     duration_ms: float
     cpu_time_ms: float
     max_memory_bytes: int
+    cpu_throttled_ms: float = 0.0
     init_duration_ms: float | None = None
 
 

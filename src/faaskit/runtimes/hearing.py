@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from faaskit.exceptions import SandboxError
@@ -24,6 +24,7 @@ from faaskit.runtimes.contract import (
     ServiceReply,
     Usage,
 )
+from faaskit.runtimes.reading import Used
 from faaskit.sandbox import wire
 from faaskit.sandbox.handler import RESPONSE_LIMIT
 from faaskit.sandbox.keeper import LauncherLostError
@@ -120,7 +121,19 @@ class Hearing:
             return "exit", b""
         return "error", json.dumps(_error_object(body)).encode()
 
+    def settle(self, used: Used | None) -> None:
+        """Make the outcome of an answer, where what it used is known without the launcher."""
+        if used is None or self._answer is None:
+            return
+        ending, payload = self._answer
+        if used.over:
+            # The watchdog looks every few milliseconds: this one was faster.
+            ending, payload = "out_of_memory", b""
+        self._conclude(ending, payload, used.cpu_ns, used.peak, used.throttled_ns)
+
     def _verdict(self, item: Verdict, began: int | None) -> None:
+        if self.outcome is not None:
+            return
         self._stop_clock(began)
         facts = item.facts
         if facts is None:
@@ -131,27 +144,43 @@ class Hearing:
             msg = f"the sandbox failed: {facts.get('detail') or facts.get('step')}"
             raise SandboxError(msg, step=facts.get("step", "run"), errno=facts.get("errno"))
         payload = b""
-        if self._answer is not None:
+        if self._answer is not None and ending != "out_of_memory":
             ending, payload = self._answer
         elif ending == "aborted":
             raise RunCancelledError
         elif ending == "finished":
             ending = "exit"
+        self._detail = facts.get("detail") or self._detail
+        self._conclude(
+            ending, payload, facts["cpu_ns"], facts["peak"], facts.get("throttled_ns", 0), facts
+        )
+
+    def _conclude(
+        self,
+        ending: Ending,
+        payload: bytes,
+        cpu_ns: int,
+        peak: int,
+        throttled_ns: int,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        facts = facts or {}
         took_ms = self._duration_ms or 0.0
         in_init = self.phase == "init"
         self.outcome = Outcome(
             ending=ending,
             usage=Usage(
                 duration_ms=0.0 if in_init else took_ms,
-                cpu_time_ms=facts["cpu_ns"] / 1e6,
-                max_memory_bytes=facts["peak"],
+                cpu_time_ms=cpu_ns / 1e6,
+                max_memory_bytes=peak,
+                cpu_throttled_ms=throttled_ns / 1e6,
                 init_duration_ms=took_ms if in_init else self.init_duration_ms,
             ),
             payload=payload,
             exit_code=facts.get("exit_code"),
             signal=facts.get("signal"),
             phase="init" if in_init else "invoke",
-            detail=facts.get("detail") or self._detail,
+            detail=self._detail,
         )
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import platform
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Literal
 
 import psutil
 from attrs import frozen
 
+from faaskit.sandbox import launcher
 from faaskit.sandbox.limits import PROCESSES, own_pids_group
 
-__all__ = ["Finding", "Host", "findings", "probe", "supported"]
+__all__ = ["Finding", "Host", "findings", "jail_problem", "probe", "supported"]
+
+_PROBE_TIMEOUT_S = 20
 
 Held = Literal["held", "in part", "not held"]
 
@@ -117,6 +124,32 @@ def findings(host: Host) -> tuple[Finding, ...]:
         Finding(9, "Clean", "held", "the launcher ends all it started; the next one sweeps"),
         Finding(10, "Speed", "held", "python benchmarks/invoke.py measures it on this host"),
     )
+
+
+@functools.cache
+def jail_problem() -> str:
+    """
+    Return why isolation "namespace" can't be given here; empty where it can.
+
+    Tried once in a process of its own, which takes some 50 ms.
+    """
+    folder = str(Path(launcher.__file__).parent)
+    with tempfile.TemporaryDirectory(prefix="faaskit-probe-") as place:
+        try:
+            tried = subprocess.run(
+                [*launcher.interpreter_command(folder, "probe"), place],
+                capture_output=True,
+                text=True,
+                env={},
+                timeout=_PROBE_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+    try:
+        return str(json.loads(tried.stdout)["problem"])
+    except (ValueError, KeyError):
+        return tried.stderr.strip().rpartition("\n")[2] or "the trial failed"
 
 
 def supported() -> bool:

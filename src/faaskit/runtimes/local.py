@@ -15,7 +15,6 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any
 
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import (
@@ -30,17 +29,21 @@ from faaskit.runtimes.contract import (
 )
 from faaskit.runtimes.hearing import (
     Hearing,
+    log_of,
     message_limits,
     setup_failed,
     write_reply,
 )
-from faaskit.runtimes.pool import StaleError, Template
+from faaskit.runtimes.opened import private_folders
+from faaskit.runtimes.pool import Ahead, StaleError, Template
+from faaskit.runtimes.reading import Reading
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper, LauncherLostError
 from faaskit.sandbox.line import Item, Line, Message, Text, Verdict
 
 __all__ = ["LocalBackend", "LocalEnvironment"]
 
+_MB = 1024 * 1024
 _PARK_TIMEOUT_S = 15
 # To get an environment that is there until it has the event. All that were ready may have
 # been killed from outside.
@@ -52,9 +55,13 @@ class LocalBackend:
     Environments on this host. Thread-safe; starts nothing until it is asked for something.
 
     A process that the user's program forks gets a launcher of its own.
+
+    Args:
+        jailed: Whether the isolation is "namespace", else "process".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, jailed: bool = False) -> None:
+        self.jailed = jailed
         self._begin()
         _alive.add(self)
 
@@ -104,9 +111,14 @@ class LocalBackend:
         """Return the template of that code; one that failed or ended is not found again."""
         with self._lock:
             template = self._templates.get(code)
+            stale = None
+            if template is not None and self.jailed and template.covers != private_folders():
+                stale, template = template, None
             if template is None or template.gone:
                 template = self._templates[code] = Template(self, code)
-            return template
+        if stale is not None:
+            stale.fade()
+        return template
 
     def without_snapshot(self, code: Code, threads_of: Template) -> None:
         """Have each environment of that code run INIT itself from now on."""
@@ -166,10 +178,10 @@ class LocalEnvironment:
         self._code = code
         self._limits = limits
         self._template: Template | None = None
-        self._number = 0
-        self._line: Line | None = None
+        self._ahead: Ahead | None = None
         self._cancelled = False
         self._began = False
+        self._finished = False
         self.init_duration_ms: float | None = None
 
     def prepare(self) -> Iterator[Event]:
@@ -211,10 +223,10 @@ class LocalEnvironment:
             preparing.close()
         if init_ms is not None:
             self.init_duration_ms = init_ms
-        self._number, self._line = template.take(self._limits)
+        self._ahead = template.take(self._limits)
         if self._cancelled:
             raise RunCancelledError
-        yield from self._wait_until_parked(self._line)
+        yield from self._wait_until_parked(self._ahead.line)
 
     def _wait_until_parked(self, line: Line) -> Iterator[Event]:
         give_up = time.monotonic() + _PARK_TIMEOUT_S
@@ -255,12 +267,14 @@ class LocalEnvironment:
             template.discard()
         msg = f"no environment: {facts.get('detail') or facts['ending']}"
         error = SandboxError(msg, step=facts.get("step", "fork"), errno=facts.get("errno"))
+        if facts.get("final"):
+            raise error
         raise StaleError(error)
 
     def run(self, request: Request) -> Iterator[Event]:
         """Hand the event over and yield what happens, an ``Outcome`` last."""
         for _ in range(_ATTEMPTS):
-            if self._line is None:
+            if self._ahead is None:
                 for event in self.prepare():
                     yield event
                     if isinstance(event, Outcome):
@@ -277,12 +291,11 @@ class LocalEnvironment:
         raise SandboxError(msg, step="send the event", errno=errno.EPIPE)
 
     def _run_once(self, request: Request) -> Iterator[Event]:
-        template, line = self._template, self._line
+        template, ahead = self._template, self._ahead
         assert template is not None
-        assert line is not None
-        assert template.keeper is not None
+        assert ahead is not None
         try:
-            yield from self._run(template, line, request)
+            yield from self._run(template, ahead, request)
         except LauncherLostError:
             self._lose()
             raise
@@ -292,12 +305,10 @@ class LocalEnvironment:
         finally:
             self._drop()
 
-    def _run(self, template: Template, line: Line, request: Request) -> Iterator[Event]:
-        keeper = template.keeper
+    def _run(self, template: Template, ahead: Ahead, request: Request) -> Iterator[Event]:
+        keeper, line = template.keeper, ahead.line
         assert keeper is not None
         snapshot = template.code.snapshot
-        phase = "invoke" if snapshot else "init"
-        seconds = self._limits.timeout if snapshot else self._limits.init_timeout
         header = {
             "context": request.context,
             "timeout": self._limits.timeout,
@@ -305,14 +316,20 @@ class LocalEnvironment:
             "init": not snapshot,
         }
         frames = wire.encode_message(wire.REQUEST, 0, header, request.event)
-        end = Hearing(line, phase=phase)
+        end = Hearing(line, phase="invoke" if snapshot else "init")
         end.init_duration_ms = self.init_duration_ms
+        meter = Reading(keeper.table, ahead.row, self._limits.memory_size * _MB)
         self._began = True
         began = time.perf_counter_ns()
         for item in line.write(frames):
             yield from end.hear(item, began)
         # After the event, so that no function is killed before its time is up.
-        keeper.order([{"op": "start", "number": self._number, "seconds": seconds}])
+        if snapshot:
+            meter.start_handler(self._limits.timeout)
+        else:
+            meter.start_init(self._limits.init_timeout)
+        if keeper.table.asleep[0]:
+            keeper.order([])
         finished = False
         while end.outcome is None:
             for item in line.listen():
@@ -320,62 +337,50 @@ class LocalEnvironment:
                     now = time.perf_counter_ns()
                     end.init_duration_ms = (now - began) / 1e6
                     end.phase, began = "invoke", now
-                    order = {"number": self._number, "seconds": self._limits.timeout}
-                    keeper.order([{"op": "start", **order}])
+                    meter.start_handler(self._limits.timeout)
                     continue
                 yield from end.hear(item, began)
                 if end.answered and not finished:
                     finished = True
-                    self._finish(template, keeper)
+                    meter.stop()
+                    used = meter.read()
+                    end.settle(used)
+                    finish = {"op": "finish", "number": ahead.number, "measured": used is not None}
+                    template.follow_with(finish, self._limits)
+                    self._finished = True
+                    if used is not None:
+                        yield from map(log_of, line.rest_of_log())
                 elif end.hung_up and not finished:
                     finished = True
-                    keeper.order([{"op": "gone", "number": self._number}])
+                    keeper.order([{"op": "gone", "number": ahead.number}])
+                if end.outcome is not None:
+                    break
         if self._cancelled:
             raise RunCancelledError
         yield end.outcome
 
-    def _finish(self, template: Template, keeper: Keeper) -> None:
-        """End this environment and, in the same message, order what follows it."""
-        orders: list[dict[str, Any]] = [{"op": "finish", "number": self._number}]
-        # One in its place, and one more where the pool is behind; it catches up in the next
-        # calls, and no call pays for many.
-        ordered: list[tuple[int, Line]] = []
-        try:
-            for _ in range(min(2, template.missing(self._limits))):
-                number, line, order = template.next_order(self._limits)
-                ordered.append((number, line))
-                orders.append(order)
-            keeper.order(orders, [end for _, line in ordered for end in line.theirs])
-        except BaseException:
-            for _, line in ordered:
-                line.close()
-            raise
-        for number, line in ordered:
-            line.hand_over()
-            template.give(self._limits, number, line)
-
     def reply(self, call_id: int, reply: ServiceReply) -> None:
         """Answer a service call, of INIT or of the handler."""
-        if self._line is not None:
-            write_reply(self._line, call_id, reply)
+        if self._ahead is not None:
+            write_reply(self._ahead.line, call_id, reply)
         elif self._template is not None:
             self._template.reply(call_id, reply)
 
     def cancel(self) -> None:
         """Kill what runs, from any thread; ``run`` then raises ``RunCancelledError``."""
         self._cancelled = True
-        template, number = self._template, self._number
-        if template is not None and template.keeper is not None and number:
+        template, ahead = self._template, self._ahead
+        if template is not None and template.keeper is not None and ahead is not None:
             with contextlib.suppress(SandboxError):
-                template.keeper.order([{"op": "abort", "number": number}])
+                template.keeper.order([{"op": "abort", "number": ahead.number}])
 
     def release(self) -> None:
         """Give a prepared environment back unused."""
-        template, line = self._template, self._line
-        if template is not None and line is not None and not self._began:
-            self._line = None
+        template, ahead = self._template, self._ahead
+        if template is not None and ahead is not None and not self._began:
+            self._ahead = None
             template.done()
-            template.give(self._limits, self._number, line)
+            template.give(self._limits, ahead)
 
     def _lose(self) -> None:
         """Forget the launcher, which is gone, and what was behind it."""
@@ -387,14 +392,17 @@ class LocalEnvironment:
                 self._backend.lost(template.keeper)
 
     def _drop(self) -> None:
-        template, line, self._line = self._template, self._line, None
-        if template is None or line is None:
+        template, ahead, self._ahead = self._template, self._ahead, None
+        if template is None or ahead is None:
             return
-        template.done()
-        if not line.told and template.keeper is not None:
+        keeper = template.keeper
+        assert keeper is not None
+        if not self._finished and not ahead.line.told:
             with contextlib.suppress(SandboxError):
-                template.keeper.order([{"op": "abort", "number": self._number}])
-        line.close()
+                keeper.order([{"op": "abort", "number": ahead.number}])
+        ahead.line.close()
+        keeper.give_row(ahead.row)
+        template.done()
 
 
 def _init_done(item: Item) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import sys
 import tempfile
 import threading
 import time
@@ -19,16 +20,17 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Any, Protocol
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import Code, Event, Limits, ServiceReply
 from faaskit.runtimes.hearing import Hearing, log_of, write_reply
+from faaskit.runtimes.opened import open_for, private_folders
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper
 from faaskit.sandbox.line import Line, Message, Verdict
 
-__all__ = ["Host", "StaleError", "Template", "new_log_stream"]
+__all__ = ["Ahead", "Host", "StaleError", "Template", "new_log_stream"]
 
 _MB = 1024 * 1024
 
@@ -42,6 +44,10 @@ _READY_MAX = 8  # environments kept ahead for one function, unless warm() asks f
 
 class Host(Protocol):
     """What a template needs of its backend."""
+
+    @property
+    def jailed(self) -> bool:
+        """Whether the isolation is "namespace"."""
 
     def keeper(self) -> Keeper:
         """Return the launcher, started on first use."""
@@ -68,12 +74,31 @@ class StaleError(Exception):
         self.counts = counts
 
 
-def tree_limits(limits: Limits) -> dict[str, int]:
+def tree_limits(limits: Limits, *, jailed: bool) -> dict[str, int]:
+    memory, disk = limits.memory_size * _MB, limits.ephemeral_storage * _MB
     return {
-        "memory_limit": limits.memory_size * _MB,
-        "data_limit": (limits.memory_size + _BACKSTOP_SLACK_MB) * _MB,
-        "file_limit": limits.ephemeral_storage * _MB,
+        "memory_limit": memory,
+        "data_limit": memory + _BACKSTOP_SLACK_MB * _MB,
+        # In a jail the file system is bounded as a whole, and says so by ENOSPC.
+        "file_limit": max(memory, disk) + _MB if jailed else disk,
+        "disk_limit": disk,
     }
+
+
+@frozen
+class Ahead:
+    """
+    An environment that was ordered.
+
+    Attributes:
+        number: By which the launcher knows it.
+        row: In the table.
+        line: To it.
+    """
+
+    number: int
+    row: int
+    line: Line = field(repr=False)
 
 
 class Template:
@@ -87,9 +112,11 @@ class Template:
         self._number = 0
         self._line: Line | None = None
         self.keeper: Keeper | None = None
-        self._ahead: dict[Limits, deque[tuple[int, Line]]] = {}
+        self._ahead: dict[Limits, deque[Ahead]] = {}
         self._running = 0
         self._floor = 0
+        self._fading = False
+        self.covers = private_folders()
 
     @property
     def gone(self) -> bool:
@@ -97,16 +124,30 @@ class Template:
         return self._phase == "gone"
 
     def discard(self) -> None:
-        """Take it out of use, with what it has ready."""
+        """Take it out of use, with what it has ready and what runs in it."""
         with self._state:
             was, self._phase = self._phase, "gone"
             ahead, self._ahead = self._ahead, {}
             self._state.notify_all()
-        for _, line in itertools.chain.from_iterable(ahead.values()):
-            line.close()
-        if was != "new" and self.keeper is not None:
+        keeper = self.keeper
+        if was != "new" and keeper is not None:
             with contextlib.suppress(SandboxError):
-                self.keeper.order([{"op": "retire", "number": self._number}])
+                keeper.order([{"op": "retire", "number": self._number}])
+        for one in itertools.chain.from_iterable(ahead.values()):
+            self._put_back(one)
+
+    def fade(self) -> None:
+        """Take it out of use once nothing runs in it."""
+        with self._state:
+            self._fading = True
+            now = self._running == 0
+        if now:
+            self.discard()
+
+    def _put_back(self, one: Ahead) -> None:
+        one.line.close()
+        if self.keeper is not None:
+            self.keeper.give_row(one.row)
 
     # INIT
 
@@ -142,13 +183,15 @@ class Template:
         self._line = line
         began = time.perf_counter_ns()
         try:
-            with _code_file(self.code) as file:
+            jailed = self._backend.jailed
+            with _code_file(self.code, self.covers if jailed else None) as file:
                 order = {
                     "op": "template",
                     "number": self._number,
                     "fds": 5,
                     "seconds": limits.init_timeout,
-                    **tree_limits(limits),
+                    "jailed": jailed,
+                    **tree_limits(limits, jailed=jailed),
                 }
                 self.keeper.order([order], [file, *line.theirs])
             line.hand_over()
@@ -205,7 +248,7 @@ class Template:
 
     # Environments ahead of use
 
-    def take(self, limits: Limits) -> tuple[int, Line]:
+    def take(self, limits: Limits) -> Ahead:
         """Return an environment that may be ready already, ordering one if there is none."""
         while True:
             with self._state:
@@ -218,58 +261,93 @@ class Template:
             except BaseException:
                 self.done()
                 raise
-            if not taken[1].told:
+            if not taken.line.told:
                 return taken
-            taken[1].close()  # it died while it was waiting: killed from outside
+            self._put_back(taken)  # it ended while it was waiting
             self.done()
 
-    def _order_one(self, limits: Limits) -> tuple[int, Line]:
-        number, line, order = self.next_order(limits)
+    def _order_one(self, limits: Limits) -> Ahead:
+        ahead, order = self.next_order(limits)
+        assert self.keeper is not None
         try:
-            assert self.keeper is not None
-            self.keeper.order([order], line.theirs)
+            self.keeper.order([order], ahead.line.theirs)
         except BaseException:
-            line.close()
+            self._put_back(ahead)
             raise
-        line.hand_over()
-        return number, line
+        ahead.line.hand_over()
+        return ahead
 
-    def next_order(self, limits: Limits) -> tuple[int, Line, dict[str, Any]]:
+    def next_order(self, limits: Limits) -> tuple[Ahead, dict[str, Any]]:
         """Return the order for one more environment, to be sent with its descriptors."""
-        number, line = self._backend.new_line(limits)
+        assert self.keeper is not None
+        row = self.keeper.take_row()
+        try:
+            number, line = self._backend.new_line(limits)
+        except BaseException:
+            self.keeper.give_row(row)
+            raise
         order = {
             "op": "fork",
             "number": number,
+            "row": row,
             "template": self._number,
             "fds": 4,
+            "vcpus": limits.vcpus,
             "environment": {
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(limits.memory_size),
                 "AWS_LAMBDA_LOG_STREAM_NAME": new_log_stream(),
             },
-            **tree_limits(limits),
+            **tree_limits(limits, jailed=self._backend.jailed),
         }
-        return number, line, order
+        return Ahead(number, row, line), order
+
+    def follow_with(self, finish: dict[str, Any], limits: Limits) -> None:
+        """
+        Give an order that ends one environment and, in the same message, those that follow it.
+
+        One in its place, and one more where the pool is behind; it catches up in the next
+        calls, and no call pays for many.
+        """
+        assert self.keeper is not None
+        orders = [finish]
+        ordered: list[Ahead] = []
+        try:
+            for _ in range(min(2, self._missing(limits))):
+                ahead, order = self.next_order(limits)
+                ordered.append(ahead)
+                orders.append(order)
+            self.keeper.order(orders, [end for one in ordered for end in one.line.theirs])
+        except BaseException:
+            for one in ordered:
+                self._put_back(one)
+            raise
+        for one in ordered:
+            one.line.hand_over()
+            self.give(limits, one)
 
     def done(self) -> None:
         """One that was taken has ended."""
         with self._state:
             self._running -= 1
+            last = self._fading and self._running == 0
+        if last:
+            self.discard()
 
-    def missing(self, limits: Limits) -> int:
+    def _missing(self, limits: Limits) -> int:
         """Return how many fewer are ready than the load of this moment would use."""
         with self._state:
-            if self._phase != "ready":
+            if self._phase != "ready" or self._fading:
                 return 0
             wanted = max(self._floor, min(self._running + 1, _READY_MAX))
             return max(0, wanted - len(self._ahead.get(limits, ())))
 
-    def give(self, limits: Limits, number: int, line: Line) -> None:
+    def give(self, limits: Limits, one: Ahead) -> None:
         """Put an environment that was not used with those that are ready."""
         with self._state:
             if self._phase == "ready":
-                self._ahead.setdefault(limits, deque()).append((number, line))
+                self._ahead.setdefault(limits, deque()).append(one)
                 return
-        line.close()
+        self._put_back(one)
 
     def keep_ready(self, count: int) -> None:
         """Have at least so many ready from now on."""
@@ -278,15 +356,23 @@ class Template:
 
 
 @contextlib.contextmanager
-def _code_file(code: Code) -> Iterator[int]:
+def _code_file(code: Code, covers: frozenset[str] | None) -> Iterator[int]:
     """Put the code where the template can read it: an unlinked file, of any size."""
-    header = {
+    header: dict[str, Any] = {
         "handler": code.handler,
         "sys_path": list(code.sys_path),
+        "executable": sys.executable,
         "environment": dict(code.environment),
         "snapshot": code.snapshot,
         "sources": dict(code.sources),
+        "jail": None,
     }
+    if covers is not None:
+        opened = open_for(code, covers)
+        header["jail"] = opened.jail
+        header["sys_path"] = opened.sys_path
+        header["executable"] = opened.executable
+        header["environment"]["LAMBDA_TASK_ROOT"] = opened.task_root
     with tempfile.TemporaryFile() as file:
         head = json.dumps(header).encode()
         file.write(len(head).to_bytes(4, "big") + head + (code.pickled or b""))

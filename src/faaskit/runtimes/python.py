@@ -34,14 +34,21 @@ class Travelled:
         sys_path: Where its template may import from.
         sources: Text of the files that exist nowhere, for stack traces.
         folder: Where its code lies, for LAMBDA_TASK_ROOT.
+        package: The file or folder of its module, where it is imported.
     """
 
     def __init__(
-        self, handler: str, pickled: bytes | None, folder: str, sources: Mapping[str, str]
+        self,
+        handler: str,
+        pickled: bytes | None,
+        folder: str,
+        sources: Mapping[str, str],
+        package: str = "",
     ) -> None:
         self.handler = handler
         self.pickled = pickled
         self.folder = folder
+        self.package = package
         self.sources = sources
         self.sys_path = _search_path(folder)
 
@@ -76,19 +83,20 @@ def pack(handler: Handler, name: str) -> Travelled:
     """
     path = import_path(handler)
     if path is not None:
-        return Travelled(path, None, _root_of(path.partition(":")[0]), {})
+        package = _package_of(path.partition(":")[0])
+        return Travelled(path, None, str(package.parent), {}, str(package))
     pickled = _pickle(handler, name)
     return Travelled(name, pickled, str(Path.cwd()), dict(_sources(handler)))
 
 
-def _root_of(module_name: str) -> str:
-    """Return the folder that a module's topmost package is imported from."""
+def _package_of(module_name: str) -> Path:
+    """Return the file or folder of a module's topmost package."""
     top = sys.modules[module_name.partition(".")[0]]
     file = getattr(top, "__file__", None)
     if file is None:  # a namespace package
-        return str(Path(next(iter(top.__path__))).parent.absolute())
-    place = Path(file).absolute().parent
-    return str(place.parent if hasattr(top, "__path__") else place)
+        return Path(next(iter(top.__path__))).absolute()
+    place = Path(file).absolute()
+    return place.parent if hasattr(top, "__path__") else place
 
 
 def _search_path(folder: str) -> tuple[str, ...]:

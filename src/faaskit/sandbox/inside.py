@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import handler as contract
-from . import wire
+from . import kernel, landlock, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,12 +34,15 @@ __all__ = [
     "exit_as_asked",
     "failed",
     "flush",
+    "give_up_rights",
+    "mount_fresh",
     "redirect",
     "run",
     "service_call",
     "set_channel",
 ]
 
+_BYTES_FOR_EACH_INODE = 16384  # as ext4 has it
 _BODY_LIMIT = 8 * 1024**3  # what the gate sends is trusted; memory_size is what bounds it
 
 
@@ -147,20 +150,40 @@ class Setup:
     What the launcher asks a new environment to be.
 
     Attributes:
-        folder: Its temporary and working folder, made here, removed by the launcher.
+        number: Its own.
+        jailed: Whether its template is.
+        folder: Its temporary and working folder, made here, removed by the launcher. In a
+            jail it is ``/tmp``.
         data_limit: RLIMIT_DATA, in bytes.
         file_limit: RLIMIT_FSIZE, in bytes.
-        pids_group: The ``cgroup.procs`` file to join, or an empty string.
+        disk_limit: Of ``/tmp`` in a jail, in bytes.
+        memory_limit: Of ``/dev/shm`` in a jail, in bytes.
+        moves: Pairs of a path in the view and where it is looked for, on a fresh file system.
         environment: Variables that differ from the template's.
     """
 
-    __slots__ = ("data_limit", "environment", "file_limit", "folder", "pids_group")
+    __slots__ = (
+        "data_limit",
+        "disk_limit",
+        "environment",
+        "file_limit",
+        "folder",
+        "jailed",
+        "memory_limit",
+        "moves",
+        "number",
+    )
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        self.folder: str = facts["folder"]
+    def __init__(self, facts: Mapping[str, Any], jail: Mapping[str, Any] | None) -> None:
+        jailed = jail is not None
+        self.number: int = facts["number"]
+        self.jailed = jailed
+        self.moves: list[list[str]] = [] if jail is None else jail["moves"]
+        self.folder: str = "/tmp" if jailed else facts["folder"]
         self.data_limit: int = facts["data_limit"]
         self.file_limit: int = facts["file_limit"]
-        self.pids_group: str = facts["pids_group"]
+        self.disk_limit: int = facts["disk_limit"]
+        self.memory_limit: int = facts["memory_limit"]
         self.environment: dict[str, str] = facts["environment"]
 
 
@@ -168,7 +191,8 @@ def run(
     setup: Setup,
     load: Callable[[], Handler],
     pipes: tuple[int, int, int],
-    kernel: Callable[[], None],
+    group: int,
+    introduce: Callable[[], None],
 ) -> NoReturn:
     """
     Be an environment, from just after the fork to the end.
@@ -177,25 +201,34 @@ def run(
         setup: What to be.
         load: Returns the handler; with a snapshot it is loaded already.
         pipes: Descriptors of the event, the reply and the log.
-        kernel: Ties this process's life to the template's.
+        group: Descriptor of the ``cgroup.procs`` file to join, or -1.
+        introduce: Ties this process's life to the template's, and tells the launcher of it.
     """
     incoming, outgoing, log = pipes
     step = "start"
     try:
         os.setsid()
-        kernel()
+        introduce()
         step = "join the pids cgroup"
-        if setup.pids_group:
-            _join(setup.pids_group)
+        if group >= 0:
+            _join(group)
         step = "redirect the standard streams"
         redirect(log)
         step = "make the temporary folder"
+        if setup.jailed:
+            kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+            mount_fresh(setup.disk_limit, setup.memory_limit, setup.moves)
+        else:
+            os.mkdir(setup.folder, 0o700)
         _enter_folder(setup)
         step = "set the limits"
         resource.setrlimit(resource.RLIMIT_DATA, (setup.data_limit, setup.data_limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (setup.file_limit, setup.file_limit))
         step = "make random numbers its own"
         _reseed()
+        if setup.jailed:
+            step = "give up its rights"
+            give_up_rights()
         step = "warm up"
         _rehearse()
         channel = Channel(incoming, outgoing)
@@ -211,12 +244,51 @@ def run(
     _serve(channel, load, message[2])
 
 
-def _join(group: str) -> None:
-    descriptor = os.open(group, os.O_WRONLY | os.O_CLOEXEC)
+def _join(group: int) -> None:
     try:
-        os.write(descriptor, b"0")  # 0 is the writer itself, whatever its namespace
+        # 0 is the writer itself, whatever its namespace. The descriptor is root's, and so
+        # may write what this process may not; kernels before 5.16 look at the process.
+        os.write(group, b"0")
+    except PermissionError:
+        if os.getuid() == 0:
+            raise
     finally:
-        os.close(descriptor)
+        os.close(group)
+
+
+def mount_fresh(disk_limit: int, memory_limit: int, moves: list[list[str]]) -> None:
+    """
+    Have blank file systems at ``/tmp`` and ``/dev/shm``, and this pid namespace's ``/proc``.
+
+    Args:
+        disk_limit: Of ``/tmp``, in bytes; over it a write fails with ENOSPC.
+        memory_limit: Of ``/dev/shm``, in bytes.
+        moves: Pairs of a path and where in them it is bound.
+    """
+    plain = kernel.MS_NOSUID | kernel.MS_NODEV
+    inodes = disk_limit // _BYTES_FOR_EACH_INODE
+    for folder, size in (("/tmp", disk_limit), ("/dev/shm", memory_limit)):
+        options = f"size={size},nr_inodes={inodes},mode=1777"
+        kernel.mount("tmpfs", folder, "tmpfs", plain, options)
+    kernel.mount("proc", "/proc", "proc", plain | kernel.MS_NOEXEC)
+    for source, target in moves:
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+        kernel.mount(source, target, "", kernel.MS_BIND | kernel.MS_REC)
+
+
+def give_up_rights() -> None:
+    """Have this process and its descendants do less than its template may; for good."""
+    # In this order: a process under Landlock can't mount, and one that may still gain
+    # privileges can't put itself under it.
+    kernel.forbid_new_privileges()
+    version = landlock.abi()
+    if version:
+        landlock.restrict(version, ("/tmp", "/dev/shm"), ("/dev", "/proc"))
+    kernel.drop_capabilities()
 
 
 def redirect(log: int) -> None:
@@ -230,7 +302,6 @@ def redirect(log: int) -> None:
 
 
 def _enter_folder(setup: Setup) -> None:
-    os.mkdir(setup.folder, 0o700)
     os.chdir(setup.folder)
     os.environ.update(setup.environment)
     os.environ["TMPDIR"] = setup.folder

@@ -7,18 +7,21 @@ thread of the app has to listen here.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faaskit.exceptions import SandboxError
 from faaskit.sandbox.launcher import interpreter_command
+from faaskit.sandbox.table import ROWS, Table, create
 
 __all__ = ["Keeper", "LauncherLostError"]
 
@@ -29,7 +32,10 @@ class LauncherLostError(SandboxError):
 
 class Keeper:
     """
-    One launcher and the socket to it.
+    One launcher, the socket to it and the table that is shared with it.
+
+    Attributes:
+        table: Of what runs.
 
     Raises:
         SandboxError: The launcher could not be started.
@@ -38,13 +44,17 @@ class Keeper:
     def __init__(self) -> None:
         self._closing = threading.Lock()
         self._closed = False
+        shared = create()
+        self.table = Table(shared)
+        self._rows = deque(range(1, ROWS))  # 0 is nobody's
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = str(Path(__file__).parent)
-        arguments = [str(theirs.fileno()), str(os.getpid()), tempfile.gettempdir()]
+        given = (theirs.fileno(), shared)
+        arguments = [*map(str, given), str(os.getpid()), tempfile.gettempdir()]
         try:
             self._process = subprocess.Popen(
                 interpreter_command(folder, "launcher") + arguments,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=given,
                 stdin=subprocess.DEVNULL,
                 # Ctrl-C goes to a terminal's foreground group: the launcher must survive it
                 # to clear up. It must not be a fork of the app either, which has threads.
@@ -58,6 +68,7 @@ class Keeper:
             raise SandboxError(msg, step="start the launcher", errno=error.errno) from error
         finally:
             theirs.close()
+            os.close(shared)
         self._control = ours
 
     @property
@@ -81,6 +92,25 @@ class Keeper:
         except OSError as error:
             msg = "the launcher is gone: it was killed from outside, or its Invoker was closed"
             raise LauncherLostError(msg, step="send an order", errno=error.errno) from error
+
+    def take_row(self) -> int:
+        """
+        Return a row of the table for one more environment.
+
+        Raises:
+            SandboxError: All are taken.
+        """
+        try:
+            row = self._rows.popleft()
+        except IndexError:
+            msg = f"there are {ROWS} environments, which is as many as one Invoker can have"
+            raise SandboxError(msg, step="order an environment", errno=errno.EAGAIN) from None
+        self.table.clear(row)
+        return row
+
+    def give_row(self, row: int) -> None:
+        """Give a row back, once the launcher has been told that its environment is over."""
+        self._rows.append(row)
 
     def close(self) -> None:
         """End the launcher and everything below it; nothing is left when this returns."""

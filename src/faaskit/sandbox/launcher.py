@@ -21,13 +21,16 @@ import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import kernel, limits, sweep, tree, usage
-from . import weighing as weighing_room
+from .table import Table
+from .watchdog import TICK_NS, Watchdog
+from .watched import Template, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _MESSAGE_LIMIT = 1 << 16
-_TICK_S = 0.005
-_FORK_TIMEOUT_S = 10
-_EOF_GRACE_S = 0.2
-_WEIGH_EVERY_S = 0.05
+_S = 1_000_000_000
+_FORK_TIMEOUT_NS = 10 * _S
+_EOF_GRACE_NS = _S // 5
+_AWAKE_NS = _S // 10  # it goes on looking for so long after the last call
+_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid of a sender, put there by the kernel
 
 
 def interpreter_command(folder: str, module: str) -> list[str]:
@@ -67,101 +71,38 @@ def _start_sweep(temporary: str) -> int:
     return os.posix_spawn(command[0], command, {})
 
 
-class Watched:
-    """
-    A template during INIT, or an environment: a process tree, its limits, its verdict.
-
-    Attributes:
-        memory_limit: Of the whole tree, in bytes.
-        deadline: On the monotonic clock; None while nothing runs in it.
-        pid: None until the template has told it.
-    """
-
-    def __init__(self, order: dict[str, Any], verdict: int) -> None:
-        self.number: int = order["number"]
-        self.memory_limit: int = order["memory_limit"]
-        self.verdict = verdict
-        self.pid: int | None = None
-        self.pidfd = -1
-        self.template: Template | None = None
-        self.group = ""
-        self.folder = ""
-        self.deadline: float | None = None
-        self.cpu_at_start = 0
-        self.cpu_ns = 0
-        self.peak = 0
-        self.hung_up = False
-        self.weighing: weighing_room.Weighing | None = None
-        self.weigh_again = 0.0
-        self.late: tuple[str, dict[str, Any]] | None = None
-        self.told = False
-
-    def signal_root(self, number: int) -> None:
-        """Signal the tree's root by its pidfd: its pid may be another's by now."""
-        if self.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, number)
-
-    def put_away_weighing(self) -> None:
-        """End a weighing that is under way or done."""
-        weighing, self.weighing = self.weighing, None
-        if weighing is not None:
-            weighing.close()
-
-    def tell(self, ending: str, **facts: Any) -> None:
-        """Write the verdict, once, and close the pipe."""
-        if self.told:
-            return
-        self.told = True
-        facts.update(ending=ending, cpu_ns=self.cpu_ns, peak=self.peak)
-        with contextlib.suppress(BrokenPipeError):  # the app does not want to know
-            os.write(self.verdict, json.dumps(facts).encode())
-        os.close(self.verdict)
-
-    def tell_status(self, status: int) -> None:
-        """Tell how a process ended that nobody here killed."""
-        if os.WIFSIGNALED(status):
-            self.tell("signal", signal=os.WTERMSIG(status))
-        else:
-            self.tell("exit", exit_code=os.WEXITSTATUS(status))
-
-
-class Template:
-    """A template's process and the launcher's socket to it."""
-
-    def __init__(self, watched: Watched, link: socket.socket, pid: int) -> None:
-        self.watched = watched
-        self.link = link
-        self.pid = pid
-        self.ready = False
-        self.retired = False
-
-
 class Launcher:
     """The loop, and what it knows."""
 
-    def __init__(self, control: socket.socket, app: int, temporary: str, priority: int) -> None:
+    def __init__(
+        self, control: socket.socket, table: Table, app: int, temporary: str, priority: int
+    ) -> None:
         self._priority = priority
         _, start = usage.parent_and_start(os.getpid())
         name = sweep.name(os.getpid(), start)
         self._name = name
         self._folder = f"{temporary}/{name}"
+        self._view = f"{self._folder}/view"
         os.mkdir(self._folder, 0o700)
+        os.mkdir(self._view, 0o700)
         self._groups = limits.PidsGroups(name)
         self._used_groups: list[str] = []
         self._control = control
         control.setblocking(False)  # socket.recv_fds takes flags and ignores them
         self._app = os.pidfd_open(app)
+        self._table = table
         self._templates: dict[int, Template] = {}
         self._links: dict[int, Template] = {}  # by the socket's descriptor
         self._environments: dict[int, Watched] = {}
-        self._adopted: dict[int, Watched] = {}  # by pid: their template is gone
-        self._running: dict[int, Watched] = {}
-        self._forking: dict[int, float] = {}  # when the order was given
+        self._by_row: dict[int, Watched] = {}
+        self._forking: dict[int, int] = {}  # when the order was given
         self._sweepers: set[int] = set()
         self._errands: set[int] = {_start_sweep(temporary)}
         self._rubbish: list[str] = []
-        self._next_tick = 0.0
+        self._watchdog = Watchdog(table, self._condemn, self._errands)
+        self._looks: dict[int, int] = {}  # when to look at a running one again
+        self._next_tick = 0
+        self._awake_until = 0
         self._wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -182,7 +123,7 @@ class Launcher:
         """Work until the app is gone or says so; leave nothing behind."""
         try:
             while not self._stopping:
-                ready = self._poll.poll(self._timeout_ms())
+                ready = self._wait()
                 # Templates first: what they report (a pid) is what an order may be about.
                 control = False
                 for descriptor, _ in ready:
@@ -201,10 +142,23 @@ class Launcher:
         finally:
             self._end()
 
-    def _timeout_ms(self) -> float | None:
-        if not (self._running or self._forking):
-            return None
-        return max(0.0, (self._next_tick - time.monotonic()) * 1000)
+    def _wait(self) -> list[tuple[int, int]]:
+        now = time.monotonic_ns()
+        if now < self._awake_until:
+            return self._poll.poll(max(0, self._next_tick - now) / 1e6)
+        # The app starts a function by writing its deadline, and then looks whether this side
+        # is asleep. This side says that it is, and then looks at the deadlines once more.
+        self._table.asleep[0] = 1
+        try:
+            if self._nothing_runs():
+                return self._poll.poll()
+            self._awake_until = now + _AWAKE_NS
+            return []
+        finally:
+            self._table.asleep[0] = 0
+
+    def _nothing_runs(self) -> bool:
+        return not any(map(self._watchdog.deadline, self._environments.values()))
 
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -222,22 +176,33 @@ class Launcher:
                 return True
             if not message:
                 return False
+            self._stay_awake()
             for order in json.loads(message):
                 taken = order.get("fds", 0)
                 self._orders[order["op"]](self, order, fds[:taken])
                 fds = fds[taken:]
 
+    def _stay_awake(self) -> None:
+        now = time.monotonic_ns()
+        if now >= self._awake_until:
+            self._next_tick = now
+        self._awake_until = now + _AWAKE_NS
+
     def _make_template(self, order: dict[str, Any], fds: list[int]) -> None:
         code, incoming, outgoing, log, verdict = fds
         watched = Watched(order, verdict)
+        watched.deadline = time.monotonic_ns() + int(order["seconds"] * _S)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Each message brings its sender's pid as this process would call it. No other
+        # number is believed: the code in there may be anybody's.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         folder = os.path.dirname(os.path.abspath(__file__))
         command = interpreter_command(folder, "template")
         given = (theirs.fileno(), code, incoming, outgoing, log)
         watched.group = self._groups.take()
         try:
             process = subprocess.Popen(
-                [*command, *map(str, given), str(self._priority)],
+                [*command, *map(str, given), str(self._priority), json.dumps(order), self._view],
                 pass_fds=given,
                 # A marker that the function can't take off: it stays readable in /proc,
                 # for the sweep after a launcher that was killed.
@@ -245,28 +210,24 @@ class Launcher:
                 cwd="/",
                 stdin=subprocess.DEVNULL,
             )
-            process.returncode = 0  # reaped by _reap, not by Popen
-            watched.pid = process.pid
-            watched.pidfd = os.pidfd_open(process.pid)
-            limits.limit_template(process.pid, order["data_limit"], order["file_limit"])
-            if watched.group:
-                with open(f"{watched.group}/cgroup.procs", "w", encoding="ascii") as file:
-                    file.write(str(process.pid))
         except OSError as error:
             watched.tell("sandbox", step="start a template", errno=error.errno)
-            if watched.pid is not None:
-                tree.kill(watched.pid)
+            self._clear_group(watched.group)
+            ours.close()
             return
         finally:
             theirs.close()
             for descriptor in given[1:]:
                 os.close(descriptor)
-        template = Template(watched, ours, process.pid)
+        process.returncode = 0  # reaped by _reap, not by Popen
+        if order["jailed"]:
+            watched.ender = os.pidfd_open(process.pid)
+        else:
+            watched.pid, watched.pidfd = process.pid, os.pidfd_open(process.pid)
+        template = Template(watched, ours, process.pid, jailed=order["jailed"])
         self._templates[watched.number] = template
         self._links[ours.fileno()] = template
         self._poll.register(ours.fileno(), select.POLLIN)
-        self._run(watched, order["seconds"])
-        ours.send(b"go")
 
     def _fork(self, order: dict[str, Any], fds: list[int]) -> None:
         *pipes, verdict = fds
@@ -276,50 +237,35 @@ class Launcher:
             watched.tell("sandbox", step="fork", detail="its template is gone")
         else:
             watched.template = template
+            # Whoever had the row before is over for the app, though it may not have ended yet.
+            former = self._by_row.get(watched.row)
+            if former is not None:
+                former.row = 0
+            self._by_row[watched.row] = watched
             watched.group = self._groups.take()
-            watched.folder = f"{self._folder}/{watched.number}"
-            message = {
-                "number": watched.number,
-                "folder": watched.folder,
-                "data_limit": order["data_limit"],
-                "file_limit": order["file_limit"],
-                "pids_group": f"{watched.group}/cgroup.procs" if watched.group else "",
-                "environment": order["environment"],
-            }
+            if not template.jailed:
+                watched.folder = order["folder"] = f"{self._folder}/{watched.number}"
+            doors = [self._groups.door(watched.group)] if watched.group else []
             self._environments[watched.number] = watched
             try:
-                socket.send_fds(template.link, [json.dumps(message).encode()], pipes)
+                socket.send_fds(template.link, [json.dumps(order).encode()], [*pipes, *doors])
             except OSError as error:
                 self._forget(watched)
                 watched.tell("sandbox", step="fork", errno=error.errno)
             else:
-                if not self._forking:
-                    self._next_tick = time.monotonic() + _TICK_S
-                self._forking[watched.number] = time.monotonic()
+                self._forking[watched.number] = time.monotonic_ns()
         for descriptor in pipes:
             os.close(descriptor)
 
-    def _start(self, order: dict[str, Any], _: list[int]) -> None:
+    def _finish(self, order: dict[str, Any], _: list[int]) -> None:
+        """
+        The app has its result: read what was used, kill, tell.
+
+        It reads that itself where the function left no process, and hears no verdict.
+        """
         watched = self._find(order["number"])
         if watched is not None:
-            self._run(watched, order["seconds"])
-
-    def _run(self, watched: Watched, seconds: float) -> None:
-        now = time.monotonic()
-        watched.deadline = now + seconds
-        if watched.number not in self._running:
-            if not self._running:
-                self._next_tick = now + _TICK_S
-            self._running[watched.number] = watched
-            if watched.pid is not None:
-                watched.cpu_at_start = usage.cpu_time_ns(watched.pid)
-
-    def _finish(self, order: dict[str, Any], _: list[int]) -> None:
-        """The app has its result: read what was used, kill, tell."""
-        watched = self._find(order["number"])
-        if watched is None:
-            return
-        self._condemn(watched, "finished")
+            self._condemn(watched, "finished", measured=order.get("measured", False))
 
     def _abort(self, order: dict[str, Any], _: list[int]) -> None:
         watched = self._find(order["number"])
@@ -335,7 +281,8 @@ class Launcher:
         watched = self._find(order["number"])
         if watched is not None and not watched.hung_up:
             watched.hung_up = True
-            self._run(watched, _EOF_GRACE_S)
+            watched.deadline = time.monotonic_ns() + _EOF_GRACE_NS
+            self._looks.pop(watched.number, None)
 
     def _retire(self, order: dict[str, Any], _: list[int]) -> None:
         template = self._templates.get(order["number"])
@@ -346,7 +293,6 @@ class Launcher:
     _orders: ClassVar[dict[str, Callable[[Launcher, dict[str, Any], list[int]], None]]] = {
         "template": _make_template,
         "fork": _fork,
-        "start": _start,
         "finish": _finish,
         "abort": _abort,
         "gone": _gone,
@@ -363,57 +309,87 @@ class Launcher:
     # Reports of the templates
 
     def _hear(self, template: Template) -> bool:
+        space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4)
         try:
-            message = template.link.recv(_MESSAGE_LIMIT, socket.MSG_DONTWAIT)
+            message, ancillary, _, _ = template.link.recvmsg(
+                _MESSAGE_LIMIT, space, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+            )
         except BlockingIOError:
             return True
         except OSError:
-            message = b""
+            message, ancillary = b"", []
+        pid, passed = _sender(ancillary)
         if not message:
             self._hang_up(template)
             return False
         try:
-            report = json.loads(message)
-            operation, number = report["op"], report.get("number")
-            if operation == "ready":
-                template.ready = True
-                self._running.pop(template.watched.number, None)
-                template.watched.tell("ready")
-                return True
-            watched = self._environments.get(number)
-            if watched is None or watched.template is not template:
-                return True
-            if operation == "forked":
-                self._forked(watched, int(report["pid"]))
-            elif operation == "fork_failed":
-                self._forking.pop(watched.number, None)
-                watched.tell("sandbox", step="fork", errno=report["errno"])
-                self._forget(watched)
-            elif operation == "ended":
-                watched.cpu_ns = max(watched.cpu_ns, int(report["cpu_ns"]) - watched.cpu_at_start)
-                watched.peak = max(watched.peak, int(report["peak"]))
-                self._ended(watched, int(report["status"]))
+            passed = self._take_report(template, json.loads(message), pid, passed)
         except (ValueError, KeyError, TypeError):
             # INIT code got at the template's socket. Its own function is all it can spoil.
             self._kill(template.watched)
+        finally:
+            if passed >= 0:
+                os.close(passed)
         return True
 
-    def _forked(self, watched: Watched, pid: int) -> None:
-        self._forking.pop(watched.number, None)
-        template = watched.template
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            return  # it has ended, and that report is on its way
-        if template is None or usage.parent_and_start(pid)[0] != template.pid:
-            # Either it ended just now, or the template lies: then this is anybody's pid.
-            os.close(pidfd)
+    def _take_report(
+        self, template: Template, report: dict[str, Any], pid: int, passed: int
+    ) -> int:
+        """Act on a report; return the descriptor that came with it if it was not kept."""
+        operation = report["op"]
+        if operation == "hello":
+            self._greet(template, pid)
+            return passed
+        if operation == "ready":
+            template.ready = True
+            template.watched.deadline = 0
+            template.watched.tell("ready")
+            return passed
+        watched = self._environments.get(report["number"])
+        if watched is None or watched.template is not template:
+            return passed
+        if operation == "forked":
+            return self._forked(watched, pid, passed)
+        if operation == "fork_failed":
+            watched.tell("sandbox", step="fork", errno=report["errno"])
+            self._forget(watched)
+        elif operation == "ended":
+            watched.cpu_ns = max(watched.cpu_ns, int(report["cpu_ns"]) - self._cpu_before(watched))
+            watched.peak = max(watched.peak, int(report["peak"]))
+            self._ended(watched, int(report["status"]))
+        return passed
+
+    def _greet(self, template: Template, pid: int) -> None:
+        """A template is there, and has run nothing of the user's yet: from now on it is watched."""
+        watched = template.watched
+        if template.greeted:
             return
-        watched.pid, watched.pidfd = pid, pidfd
-        watched.cpu_at_start = usage.cpu_time_ns(pid)
+        template.greeted = True
+        if watched.pid is None:
+            watched.pid, watched.pidfd = pid, os.pidfd_open(pid)
+        if watched.group:
+            os.write(self._groups.door(watched.group), str(pid).encode())
+        template.link.send(b"go")
+
+    def _forked(self, watched: Watched, pid: int, init: int) -> int:
+        template = watched.template
+        assert template is not None
+        jailed = template.jailed
+        if watched.pid is not None or (init < 0 and jailed):
+            return init
+        parent = usage.parent_and_start(pid)[0]
+        if parent != template.watched.pid:
+            return init  # it has ended, and that report is on its way; or this is no environment
+        self._forking.pop(watched.number, None)
+        watched.pid, watched.pidfd = pid, os.pidfd_open(pid)
+        watched.ender = init
+        watched.cpu_before = usage.cpu_time_ns(pid)
         if watched.late is not None:
             ending, facts = watched.late
             self._condemn(watched, ending, **facts)
+        elif watched.row:
+            self._table.pid[watched.row] = pid
+        return -1
 
     def _hang_up(self, template: Template) -> None:
         descriptor = template.link.fileno()
@@ -421,25 +397,24 @@ class Launcher:
             self._poll.unregister(descriptor)
             self._links.pop(descriptor, None)
             template.link.close()
-        self._kill(template.watched)
+        # It has ended, and is about to be reaped; or it has closed its end, and is killed then.
+        template.closed_at = time.monotonic_ns()
+        self._stay_awake()
 
     # Ends
 
     def _ended(self, watched: Watched, status: int) -> None:
         """An environment's process is gone: tell why, and clear up after it."""
-        self._running.pop(watched.number, None)
-        self._forking.pop(watched.number, None)
         watched.tell_status(status)
         self._forget(watched)
 
     def _forget(self, watched: Watched) -> None:
         self._environments.pop(watched.number, None)
-        self._running.pop(watched.number, None)
+        self._by_row.pop(watched.row, None)
         self._forking.pop(watched.number, None)
-        watched.put_away_weighing()
-        if watched.pidfd >= 0:
-            os.close(watched.pidfd)
-            watched.pidfd = -1
+        self._looks.pop(watched.number, None)
+        watched.end()
+        watched.put_away()
         self._clear_group(watched.group)
         if watched.folder:
             try:
@@ -448,8 +423,8 @@ class Launcher:
                 pass
             except OSError:
                 self._rubbish.append(watched.folder)
-        self._kill_orphans()
-        self._take_out_rubbish()
+            self._kill_orphans()
+            self._take_out_rubbish()
 
     def _clear_group(self, group: str) -> None:
         if not group:
@@ -472,7 +447,7 @@ class Launcher:
         Kill this process's children that are nobody's here.
 
         What a function made outlives it as a child of the launcher: a daemon, or what an
-        environment left when it ended by itself.
+        environment left when it ended by itself. From a jail nothing comes out.
         """
         known = {t.pid for t in self._templates.values()} | self._sweepers | self._errands
         known.update(w.pid for w in self._environments.values() if w.pid is not None)
@@ -519,20 +494,18 @@ class Launcher:
 
     def _template_ended(self, template: Template, status: int, used: Any) -> None:
         watched = template.watched
-        self._running.pop(watched.number, None)
         while template.link.fileno() >= 0 and self._hear(template):
             pass  # what it said last
         self._templates.pop(watched.number, None)
-        watched.put_away_weighing()
         watched.cpu_ns = max(watched.cpu_ns, int((used.ru_utime + used.ru_stime) * 1e9))
         watched.peak = max(watched.peak, used.ru_maxrss * 1024)
         watched.tell_status(status)
-        if watched.pidfd >= 0:
-            os.close(watched.pidfd)
-            watched.pidfd = -1
+        self._looks.pop(watched.number, None)
+        watched.put_away()
         for environment in list(self._environments.values()):
-            if environment.template is template and environment.pid is None:
-                environment.tell("sandbox", step="fork", detail="its template was killed")
+            # In a jail all ended with it, and nobody is left to tell of each.
+            if environment.template is template and (template.jailed or environment.pid is None):
+                environment.tell("sandbox", step="run", detail="its template was killed")
                 self._forget(environment)
         self._clear_group(watched.group)
         self._kill_orphans()
@@ -540,93 +513,73 @@ class Launcher:
     # Limits
 
     def _tick(self) -> None:
-        now = time.monotonic()
-        if not (self._running or self._forking) or now < self._next_tick:
-            self._pull_tick(now)
-            return
-        for watched in list(self._running.values()):
-            self._hold(watched, now)
+        now = time.monotonic_ns()
+        next_tick = now + _S
+        began = now
+        templates = [t.watched for t in self._templates.values() if not t.ready]
+        for watched in (*templates, *self._environments.values()):
+            deadline = self._watchdog.deadline(watched)
+            if not deadline or watched.told:
+                continue
+            self._awake_until = now + _AWAKE_NS
+            look = self._looks.get(watched.number, 0)
+            if look <= now or deadline <= now:
+                look = self._watchdog.hold(watched, deadline, now)
+                if not watched.told:
+                    self._looks[watched.number] = look
+                now = time.monotonic_ns()
+            next_tick = min(next_tick, look)
+        self._look_after_forks(now)
+        for template in self._templates.values():
+            if template.closed_at:
+                self._awake_until = now + _AWAKE_NS
+                if now - template.closed_at > _EOF_GRACE_NS:
+                    self._kill(template.watched)
+        # Watching many must not take the processor from them: a tenth of it at the most. One
+        # that starts now is seen within a tick.
+        spent = now - began
+        self._next_tick = max(min(next_tick, now + TICK_NS), now + 9 * spent)
+
+    def _look_after_forks(self, now: int) -> None:
+        if self._forking:
+            self._awake_until = now + _AWAKE_NS
         for number, since in list(self._forking.items()):
-            if now - since > _FORK_TIMEOUT_S:
+            if now - since > _FORK_TIMEOUT_NS:
                 watched = self._environments[number]
-                watched.tell("sandbox", step="fork", detail="its template does not answer")
+                watched.tell(
+                    "sandbox",
+                    step="fork",
+                    detail="a fork of its template does not answer: does a fork hook hang?",
+                    final=True,  # another one would hang as long
+                )
                 if watched.template is not None:
                     self._kill(watched.template.watched)
                 self._forget(watched)
-        # Watching many must not take the processor from them: a tenth of it at the most.
-        spent = time.monotonic() - now
-        self._next_tick = now + max(_TICK_S, 10 * spent)
-        self._pull_tick(now)
 
-    def _pull_tick(self, now: float) -> None:
-        """Have the next tick no later than the next deadline."""
-        deadlines = [w.deadline for w in self._running.values() if w.deadline is not None]
-        if deadlines:
-            self._next_tick = max(now, min(self._next_tick, *deadlines, now + 1))
-
-    def _hold(self, watched: Watched, now: float) -> None:
-        if watched.deadline is not None and now >= watched.deadline:
-            if watched.hung_up:
-                self._condemn(watched, "exit", exit_code=None, detail="it closed its channel")
-            else:
-                self._condemn(watched, "timeout")
-            return
-        if watched.pid is None:
-            return
-        below = usage.descendants(watched.pid)
-        root = usage.resident(watched.pid)
-        total = root + sum(map(usage.resident, below))
-        if root > watched.memory_limit:
-            watched.peak = max(watched.peak, root)
-            self._condemn(watched, "out_of_memory")
-        elif len(below) > limits.PROCESSES:
-            self._condemn(watched, "exit", exit_code=None, detail="more than 1,024 processes")
-        elif total > watched.memory_limit:
-            self._weigh(watched, root, below, now)
-        else:
-            watched.peak = max(watched.peak, total)
-
-    def _weigh(self, watched: Watched, root: int, below: list[int], now: float) -> None:
-        """
-        Find out whether several processes are over the limit, or only share a lot.
-
-        The pages that parent and children share were counted for each of them.
-        """
-        weighing = watched.weighing
-        if weighing is None:
-            if now >= watched.weigh_again:
-                watched.weigh_again = now + weighing_room.PATIENCE_S
-                with contextlib.suppress(OSError):  # a host that is full is tried again
-                    watched.weighing = weighing_room.Weighing(below)
-                    self._errands.add(watched.weighing.pid)
-            return
-        weight = weighing.result()
-        if weight is not None:
-            watched.peak = max(watched.peak, root + weight)
-            watched.put_away_weighing()
-            watched.weigh_again = now + _WEIGH_EVERY_S
-            if root + weight > watched.memory_limit:
-                self._condemn(watched, "out_of_memory")
-        elif now >= watched.weigh_again:
-            # They fork so much that they can't be read. The sum is all that is known.
-            self._condemn(watched, "out_of_memory")
-
-    def _condemn(self, watched: Watched, ending: str, **facts: Any) -> None:
+    def _condemn(
+        self, watched: Watched, ending: str, *, measured: bool = False, **facts: Any
+    ) -> None:
         """
         Read what a tree used while it is there, kill it, tell.
 
         It is told here and not when the template reports the end: a template that INIT
         code has taken over could keep that back.
         """
-        self._running.pop(watched.number, None)
+        self._looks.pop(watched.number, None)
         watched.put_away_weighing()
         if watched.pid is None:
             # It told the app that it was parked before its template told its pid here. Not
             # waited for: a template that never tells would stop the watch over all others.
             watched.late = (ending, facts)
+            if watched.template is None:
+                watched.tell(ending, **facts)  # a template that has not even said hello
+                self._kill(watched)
             return
-        below = usage.descendants(watched.pid)
-        self._measure(watched, watched.pid, below)
+        below = [] if measured else usage.descendants(watched.pid)
+        if not measured:
+            self._measure(watched, watched.pid, below)
+            if ending == "finished" and watched.peak > watched.memory_limit:
+                ending = "out_of_memory"  # faster than the watchdog looks
         if below or ending != "finished":
             self._kill(watched)
             watched.tell(ending, **facts)
@@ -635,18 +588,24 @@ class Launcher:
             # one's place; told first, the app goes on meanwhile.
             watched.tell(ending, **facts)
             watched.signal_root(signal.SIGKILL)
+            watched.end()
 
     def _measure(self, watched: Watched, pid: int, below: list[int]) -> None:
         cpu = usage.cpu_time_ns(pid) + sum(map(usage.cpu_time_ns, below))
         cpu += usage.reaped_cpu_time_ns(pid)
-        watched.cpu_ns = max(0, cpu - watched.cpu_at_start)
+        watched.cpu_ns = max(0, cpu - self._cpu_before(watched))
         watched.peak = max(watched.peak, usage.peak_resident(pid))
+
+    def _cpu_before(self, watched: Watched) -> int:
+        return (watched.row and self._table.cpu_before[watched.row]) or watched.cpu_before
 
     def _kill(self, watched: Watched) -> None:
         """Kill a tree that may fight back."""
         if watched.group:
             # Nothing in it can fork any more, so one look finds everybody.
             self._groups.freeze(watched.group)
+        watched.end()
+        if watched.group:
             for pid in self._groups.members(watched.group):
                 tree.kill(pid)
         if watched.pid is not None:
@@ -657,7 +616,10 @@ class Launcher:
             watched.signal_root(signal.SIGKILL)
 
     def _parent_of(self, watched: Watched) -> int:
-        return watched.template.pid if watched.template is not None else os.getpid()
+        template = watched.template
+        if template is None or template.watched.pid is None:
+            return os.getpid()
+        return template.watched.pid
 
     # The end
 
@@ -680,12 +642,23 @@ class Launcher:
         self._groups.close()
 
 
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """Return a message's sender on this host, and the descriptor that came with it or -1."""
+    pid, passed = 0, -1
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            pid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0]
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            passed = int.from_bytes(data[:4], sys.byteorder)
+    return pid, passed
+
+
 def main() -> None:
     """
-    Be the launcher: ``argv`` holds the control socket's descriptor, the app's pid and the
-    folder for temporary files.
+    Be the launcher: ``argv`` holds the descriptors of the control socket and of the table,
+    the app's pid and the folder for temporary files.
     """
-    control_fd, app, temporary = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    control_fd, table_fd, app, temporary = *map(int, sys.argv[1:4]), sys.argv[4]
     kernel.adopt_orphans()
     if os.getppid() != app:
         return  # it was killed before this process came to watch it
@@ -699,5 +672,7 @@ def main() -> None:
         os.sched_setscheduler(0, policy, os.sched_param(1))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # several for each environment
+    table = Table(table_fd)
+    os.close(table_fd)
     with socket.socket(fileno=control_fd) as control:
-        Launcher(control, app, temporary, usual).serve()
+        Launcher(control, table, app, temporary, usual).serve()

@@ -26,34 +26,37 @@ PROCESSES = 1024
 _PIDS_HIERARCHY = "/sys/fs/cgroup/pids"
 
 
-def limit_template(pid: int, data_limit: int, file_limit: int) -> None:
+def limit_template(data_limit: int, file_limit: int, *, jailed: bool) -> None:
     """
-    Set a template's limits before it loads any code. Sizes in bytes.
+    Set the limits of this process, a template before it loads any code. Sizes in bytes.
+
+    Not from outside: for the limits of a process of another user the launcher would need a
+    capability that root often lacks in a container.
 
     The memory backstop is a soft limit here: an environment of the same template may have
     a larger memory size, and lowers the hard one for itself.
     """
-    limit = resource.prlimit
-    limit(pid, resource.RLIMIT_CORE, (0, 0))
-    limit(pid, resource.RLIMIT_NOFILE, _lowered(pid, resource.RLIMIT_NOFILE, FILE_DESCRIPTORS))
-    data_hard = limit(pid, resource.RLIMIT_DATA)[1]
-    limit(pid, resource.RLIMIT_DATA, (data_limit, data_hard))
-    file_hard = limit(pid, resource.RLIMIT_FSIZE)[1]
-    limit(pid, resource.RLIMIT_FSIZE, (file_limit, file_hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_NOFILE, FILE_DESCRIPTORS)
+    for which, limit in ((resource.RLIMIT_DATA, data_limit), (resource.RLIMIT_FSIZE, file_limit)):
+        hard = resource.getrlimit(which)[1]
+        resource.setrlimit(which, (limit, hard))
     if os.getuid() != 0:
         # It counts every process and thread of this user on the host, so the limit is set
         # above what there is now. As root it binds nobody: that takes the pids cgroup.
-        limit(pid, resource.RLIMIT_NPROC, _lowered(pid, resource.RLIMIT_NPROC, _user_total()))
+        _lower(resource.RLIMIT_NPROC, _user_total())
+    elif jailed:  # and so a user that nobody else is
+        _lower(resource.RLIMIT_NPROC, 8 * PROCESSES)
 
 
-def _lowered(pid: int, which: int, wanted: int) -> tuple[int, int]:
-    hard = resource.prlimit(pid, which)[1]
+def _lower(which: int, wanted: int) -> None:
+    hard = resource.getrlimit(which)[1]
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    return value, value
+    resource.setrlimit(which, (value, value))
 
 
 def _user_total() -> int:
-    own, total = os.getuid(), PROCESSES
+    own, total = os.getuid(), 8 * PROCESSES  # for several environments at once
     for name in os.listdir("/proc"):
         try:
             if name.isdigit() and os.stat(f"/proc/{name}").st_uid == own:
@@ -97,6 +100,7 @@ class PidsGroups:
     def __init__(self, name: str) -> None:
         self._parent: str | None = None
         self._free: list[str] = []
+        self._doors: dict[str, int] = {}
         self._made = 0
         own = own_pids_group()
         if own is not None:
@@ -123,6 +127,13 @@ class PidsGroups:
             self._parent = None
             return ""
         return folder
+
+    def door(self, folder: str) -> int:
+        """Return a descriptor, kept open, by which a process of any user joins a group."""
+        if folder not in self._doors:
+            path = f"{folder}/cgroup.procs"
+            self._doors[folder] = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        return self._doors[folder]
 
     def members(self, folder: str) -> list[int]:
         """Return the pids in a group."""

@@ -10,17 +10,19 @@ reports back (a pid, an exit status) concerns its own function only.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from . import handler as contract
-from . import inside, kernel, python_logging, wire
+from . import inside, jail, kernel, limits, python_logging, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +38,24 @@ _MESSAGE_LIMIT = 1 << 16
 def main() -> None:
     """
     Be a template: ``argv`` holds the descriptors of the launcher's socket, of the code,
-    and of this template's own channel (event, reply, log).
+    and of this template's own channel (event, reply, log), the nice value, the rlimits and
+    an empty folder.
     """
     launcher_fd, code_fd, incoming, outgoing, log = map(int, sys.argv[1:6])
     kernel.die_with_parent()
     os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[6]))
+    order = json.loads(sys.argv[7])
+    # None of the user's code has run yet, and none runs without them.
+    code = _read_code(code_fd)
+    shut_in = code["jail"]
+    limits.limit_template(order["data_limit"], order["file_limit"], jailed=shut_in is not None)
     with socket.socket(fileno=launcher_fd) as launcher:
-        if launcher.recv(_MESSAGE_LIMIT) != b"go":  # its limits are set now
+        if shut_in is not None:
+            jail.enter(shut_in, sys.argv[8])
+            inside.mount_fresh(order["disk_limit"], order["memory_limit"], shut_in["moves"])
+        launcher.send(b'{"op": "hello"}')  # the kernel adds this process's pid on the host
+        if launcher.recv(_MESSAGE_LIMIT) != b"go":  # it is watched now
             return
-        code = _read_code(code_fd)
         inside.redirect(log)
         _make_stage(code)
         channel = inside.Channel(incoming, outgoing)
@@ -55,7 +66,7 @@ def main() -> None:
         launcher.send(b'{"op": "ready"}')
         gc.collect()
         gc.freeze()
-        _Forker(launcher, load or (lambda: _load(code))).serve()
+        _Forker(launcher, load or (lambda: _load(code)), shut_in).serve()
 
 
 def _read_code(descriptor: int) -> dict[str, Any]:
@@ -71,7 +82,10 @@ def _make_stage(code: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(code["environment"])
     time.tzset()
+    with contextlib.suppress(OSError):  # code that travels by value may have no folder here
+        os.chdir(os.environ["LAMBDA_TASK_ROOT"])
     sys.path[:] = code["sys_path"]
+    sys.executable = code["executable"]
     sys.argv[:] = [""]
     # ``-S`` leaves these out; scripts and notebooks use them.
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
@@ -127,65 +141,117 @@ def _initialise(code: dict[str, Any], channel: inside.Channel) -> Callable[[], H
 
 
 class _Forker:
-    """Forks environments, and reports how they ended."""
+    """
+    Forks environments, and reports how they ended.
 
-    def __init__(self, launcher: socket.socket, load: Callable[[], Handler]) -> None:
+    In a jail each is in a pid namespace of its own, beside a first process that does nothing.
+    """
+
+    def __init__(
+        self, launcher: socket.socket, load: Callable[[], Handler], jail: dict[str, Any] | None
+    ) -> None:
         self._launcher = launcher
         self._load = load
+        self._jail = jail
+        self._jailed = jail is not None
+        if self._jailed:
+            # An environment's first process shares this one's memory: nobody may trace it.
+            kernel.set_dumpable(dumpable=False)
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(launcher.fileno(), select.POLLIN)
-        self._children: dict[int, tuple[int, int]] = {}  # pidfd: (pid, environment's number)
+        self._environments: dict[int, tuple[int, int, int]] = {}  # pidfd: (pid, number, init)
+        self._inits: dict[int, int] = {}  # pidfd: pid
 
     def serve(self) -> None:
         """Work until the launcher is gone."""
         own = self._launcher.fileno()
         while True:
             for descriptor, _ in self._poll.poll():
-                if descriptor != own:
+                if descriptor in self._environments:
                     self._reap(descriptor)
-                elif not self._obey():
+                elif descriptor in self._inits:
+                    self._reap_init(descriptor)
+                elif descriptor == own and not self._obey():
                     return
 
     def _obey(self) -> bool:
-        message, pipes, _, _ = socket.recv_fds(self._launcher, _MESSAGE_LIMIT, 3)
+        message, descriptors, _, _ = socket.recv_fds(self._launcher, _MESSAGE_LIMIT, 4)
         if not message:
             return False
-        self._fork(json.loads(message), pipes)
+        order = json.loads(message)
+        try:
+            self._fork(order, descriptors)
+        except OSError as error:
+            self._report({"op": "fork_failed", "number": order["number"], "errno": error.errno})
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         return True
 
-    def _fork(self, order: dict[str, Any], pipes: list[int]) -> None:
+    def _fork(self, order: dict[str, Any], descriptors: list[int]) -> None:
         own = os.getpid()
+        init = -1
+        if self._jailed:
+            kernel.unshare(kernel.CLONE_NEWPID)
         try:
+            if self._jailed:
+                init = self._make_init()
             pid = os.fork()
-        except OSError as error:
-            for pipe in pipes:
-                os.close(pipe)
-            number = order["number"]
-            self._report({"op": "fork_failed", "number": number, "errno": error.errno})
-            return
-        if pid == 0:
-            self._launcher.close()
-            for descriptor in self._children:
-                os.close(descriptor)
-            incoming, outgoing, log = pipes
-            inside.run(
-                inside.Setup(order),
-                self._load,
-                (incoming, outgoing, log),
-                lambda: kernel.tie_to_template(own),
-            )
-        for pipe in pipes:
-            os.close(pipe)
+            if pid == 0:
+                self._become(order, descriptors, init, 0 if self._jailed else own)
+        except OSError:
+            if init >= 0:
+                os.kill(self._inits[init], signal.SIGKILL)
+            raise
+        finally:
+            if self._jailed:
+                # Or the next unshare fails: a process may do it only from its own one.
+                kernel.setns(self._own_pids, kernel.CLONE_NEWPID)
+        environment = os.pidfd_open(pid)
+        self._environments[environment] = (pid, order["number"], init)
+        self._poll.register(environment, select.POLLIN)
+
+    def _make_init(self) -> int:
+        pid = kernel.spawn_idle_init()
         descriptor = os.pidfd_open(pid)
-        self._children[descriptor] = (pid, order["number"])
+        self._inits[descriptor] = pid
         self._poll.register(descriptor, select.POLLIN)
-        self._report({"op": "forked", "number": order["number"], "pid": pid})
+        return descriptor
+
+    def _become(
+        self, order: dict[str, Any], descriptors: list[int], init: int, parent: int
+    ) -> None:
+        incoming, outgoing, log, *group = descriptors
+
+        def introduce() -> None:
+            kernel.set_dumpable(dumpable=True)
+            kernel.tie_to_parent(parent)
+            hello = json.dumps({"op": "forked", "number": order["number"]}).encode()
+            if init >= 0:
+                socket.send_fds(self._launcher, [hello], [init])
+            else:
+                self._launcher.send(hello)
+            self._launcher.close()
+            for descriptor in (*self._environments, *self._inits, self._own_pids):
+                os.close(descriptor)
+
+        inside.run(
+            inside.Setup(order, self._jail),
+            self._load,
+            (incoming, outgoing, log),
+            group[0] if group else -1,
+            introduce,
+        )
 
     def _reap(self, descriptor: int) -> None:
-        pid, number = self._children.pop(descriptor)
+        pid, number, init = self._environments.pop(descriptor)
         self._poll.unregister(descriptor)
         os.close(descriptor)
         _, status, usage = os.wait4(pid, 0)
+        if init in self._inits:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._inits[init], signal.SIGKILL)  # and so whatever it has left
         cpu = usage.ru_utime + usage.ru_stime
         self._report(
             {
@@ -196,6 +262,12 @@ class _Forker:
                 "peak": usage.ru_maxrss * 1024,
             }
         )
+
+    def _reap_init(self, descriptor: int) -> None:
+        pid = self._inits.pop(descriptor)
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        os.waitpid(pid, 0)
 
     def _report(self, message: dict[str, Any]) -> None:
         self._launcher.send(json.dumps(message).encode())

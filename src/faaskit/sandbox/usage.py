@@ -18,6 +18,7 @@ __all__ = [
     "peak_resident",
     "reaped_cpu_time_ns",
     "resident",
+    "state",
 ]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -92,6 +93,12 @@ def reaped_cpu_time_ns(pid: int) -> int:
     """Return the CPU time of the children that a process has waited for, in ticks of 10 ms."""
     fields = _stat(pid)
     return (int(fields[13]) + int(fields[14])) * _TICK_NS if len(fields) > 14 else 0  # noqa: PLR2004
+
+
+def state(pid: int) -> bytes:
+    """Return the letter of what a process does, ``T`` for stopped; empty where it is gone."""
+    fields = _stat(pid)
+    return fields[0] if fields else b""
 
 
 def parent_and_start(pid: int) -> tuple[int, int]:

@@ -1,0 +1,90 @@
+"""
+Reading what an environment used, from the kernel, as soon as it has answered.
+
+The launcher could tell it, but the caller would have to wait until that has woken up and read
+the same files. Where the function left processes, their figures are the launcher's business,
+which has watched them.
+"""
+
+from __future__ import annotations
+
+import time
+
+from attrs import frozen
+
+from faaskit.sandbox import usage
+from faaskit.sandbox.table import Table
+
+__all__ = ["Reading", "Used"]
+
+_S = 1_000_000_000
+
+
+@frozen
+class Used:
+    """
+    What an invocation used.
+
+    Attributes:
+        cpu_ns: User and system time.
+        peak: The most memory that it held, in bytes.
+        throttled_ns: How long its share of CPU kept it from running.
+        over: Whether the peak is over its memory size.
+    """
+
+    cpu_ns: int
+    peak: int
+    throttled_ns: int
+    over: bool
+
+
+class Reading:
+    """
+    The figures of one environment.
+
+    Args:
+        table: Shared with the launcher.
+        row: The environment's.
+        memory_limit: In bytes.
+    """
+
+    def __init__(self, table: Table, row: int, memory_limit: int) -> None:
+        self._table = table
+        self._row = row
+        self._limit = memory_limit
+
+    def start_init(self, seconds: float) -> None:
+        """Have the launcher kill it in so many seconds; its share of CPU is not held yet."""
+        self._table.deadline[self._row] = time.monotonic_ns() + int(seconds * _S)
+
+    def start_handler(self, seconds: float) -> None:
+        """Have it killed in so many seconds, and what it uses from now on counted."""
+        table, row, now = self._table, self._row, time.monotonic_ns()
+        pid = table.pid[row]
+        if pid:
+            table.cpu_before[row] = usage.cpu_time_ns(pid)
+        table.deadline[row] = now + int(seconds * _S)
+        table.started[row] = now
+
+    def stop(self) -> None:
+        """It has answered: no deadline any more."""
+        self._table.deadline[self._row] = 0
+
+    def read(self) -> Used | None:
+        """Return what it used; None where only the launcher can tell."""
+        table, row = self._table, self._row
+        pid = table.pid[row]
+        before = table.cpu_before[row]
+        if not pid or not before:
+            return None
+        cpu = usage.cpu_time_ns(pid)
+        peak = usage.peak_resident(pid)
+        if not cpu or not peak or usage.children(pid):
+            return None
+        peak = max(peak, table.peak[row])
+        return Used(
+            cpu_ns=cpu + usage.reaped_cpu_time_ns(pid) - before,
+            peak=peak,
+            throttled_ns=table.throttled[row],
+            over=peak > self._limit,
+        )

@@ -1,0 +1,66 @@
+"""
+Whether this host lets a process shut itself in: tried, not assumed. A process of its own.
+
+It does what a template and an environment do, and prints what came of it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from . import inside, jail, kernel, landlock
+
+__all__ = ["main"]
+
+_MB = 1024 * 1024
+
+
+def main() -> None:
+    """Try it: ``argv`` holds an empty folder."""
+    report, tell = os.pipe()
+    tried = os.fork()
+    if tried == 0:
+        _try(sys.argv[1], tell)
+    os.close(tell)
+    os.waitpid(tried, 0)
+    said = os.read(report, 1 << 16).decode()
+    print(said or json.dumps({"problem": "the trial ended without a word"}))  # noqa: T201
+
+
+def _try(place: str, tell: int) -> None:
+    keep = os.dup(tell)
+    step = "make namespaces and the view"
+    try:
+        jail.enter({"binds": [], "covers": [], "moves": [], "network": True}, place)
+        step = "make an environment's namespaces"
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        kernel.unshare(kernel.CLONE_NEWPID)
+        kernel.spawn_idle_init()
+        child = os.fork()
+        if child == 0:
+            _try_environment(keep)
+        kernel.setns(own, kernel.CLONE_NEWPID)
+        os.waitpid(child, 0)
+    except OSError as error:
+        _say(keep, f"could not {step}: {error}")
+    os._exit(0)
+
+
+def _try_environment(tell: int) -> None:
+    step = "make an environment's namespaces"
+    try:
+        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+        step = "mount /tmp, /dev/shm and /proc"
+        inside.mount_fresh(_MB, _MB, [])
+        step = "give up rights"
+        inside.give_up_rights()
+    except OSError as error:
+        _say(tell, f"could not {step}: {error}")
+    _say(tell, "")
+
+
+def _say(tell: int, problem: str) -> None:
+    os.write(tell, json.dumps({"problem": problem, "landlock": landlock.abi()}).encode())
+    os._exit(0)

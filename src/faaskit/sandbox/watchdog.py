@@ -1,0 +1,133 @@
+"""
+Time, memory and CPU of one process tree, looked at every few milliseconds.
+
+Runs in the launcher; stdlib only. It reads nothing that a function can hold up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from . import limits, usage
+from .cpu_share import CpuShare
+from .weighing import PATIENCE_S, Weighing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .table import Table
+    from .watched import Watched
+
+    Condemn = Callable[..., None]
+
+__all__ = ["TICK_NS", "Watchdog"]
+
+TICK_NS = 5_000_000
+_WEIGH_EVERY_S = 0.05
+_S = 1_000_000_000
+
+
+class Watchdog:
+    """
+    Holds limits.
+
+    Args:
+        table: Where the app tells what runs and until when.
+        condemn: Ends a tree: ``condemn(watched, ending, **facts)``.
+        errands: Pids of helpers; the launcher reaps them.
+    """
+
+    def __init__(self, table: Table, condemn: Condemn, errands: set[int]) -> None:
+        self._table = table
+        self._condemn = condemn
+        self._errands = errands
+
+    def deadline(self, watched: Watched) -> int:
+        """Return when its time is up, in monotonic ns; 0 while nothing runs in it."""
+        asked = self._table.deadline[watched.row] if watched.row else 0
+        own = watched.deadline
+        return min(asked, own) if asked and own else asked or own
+
+    def hold(self, watched: Watched, deadline: int, now: int) -> int:
+        """
+        Look at one that runs; return when to look again, in monotonic ns.
+
+        Args:
+            watched: The tree.
+            deadline: From ``deadline``, not 0.
+            now: Monotonic, in ns.
+        """
+        if now >= deadline:
+            if watched.hung_up:
+                self._condemn(watched, "exit", exit_code=None, detail="it closed its channel")
+            else:
+                self._condemn(watched, "timeout")
+            return deadline + _S
+        if watched.pid is None:
+            return deadline
+        below = usage.descendants(watched.pid)
+        if not self._hold_memory(watched, watched.pid, below, now):
+            return deadline + _S
+        look_again = min(deadline, now + TICK_NS)
+        if watched.vcpus and self._table.started[watched.row]:
+            look_again = min(look_again, self._hold_cpu(watched, watched.pid, below, now))
+        return look_again
+
+    def _hold_cpu(self, watched: Watched, pid: int, below: list[int], now: int) -> int:
+        table, row = self._table, watched.row
+        if watched.share is None:
+            started, before = table.started[row], table.cpu_before[row]
+            watched.share = CpuShare(watched.vcpus, started, before)
+        look_again = watched.share.step(now, pid, below)
+        table.throttled[row] = watched.share.throttled_ns
+        return look_again
+
+    def _hold_memory(self, watched: Watched, pid: int, below: list[int], now: int) -> bool:
+        """Return whether it may go on."""
+        root = usage.resident(pid)
+        total = root + sum(map(usage.resident, below))
+        if root > watched.memory_limit:
+            self._saw(watched, root)
+            self._condemn(watched, "out_of_memory")
+            return False
+        if len(below) > limits.PROCESSES:
+            self._condemn(watched, "exit", exit_code=None, detail="more than 1,024 processes")
+            return False
+        if total > watched.memory_limit:
+            return self._weigh(watched, root, below, now / _S)
+        self._saw(watched, total)
+        return True
+
+    def _weigh(self, watched: Watched, root: int, below: list[int], now_s: float) -> bool:
+        """
+        Find out whether several processes are over the limit, or only share a lot.
+
+        The pages that parent and children share were counted for each of them.
+        """
+        weighing = watched.weighing
+        if weighing is None:
+            if now_s >= watched.weigh_again:
+                watched.weigh_again = now_s + PATIENCE_S
+                with contextlib.suppress(OSError):  # a host that is full is tried again
+                    watched.weighing = Weighing(below)
+                    self._errands.add(watched.weighing.pid)
+            return True
+        weight = weighing.result()
+        if weight is not None:
+            self._saw(watched, root + weight)
+            watched.put_away_weighing()
+            watched.weigh_again = now_s + _WEIGH_EVERY_S
+            over = root + weight > watched.memory_limit
+        else:
+            # They fork so much that they can't be read. The sum is all that is known.
+            over = now_s >= watched.weigh_again
+        if over:
+            self._condemn(watched, "out_of_memory")
+        return not over
+
+    def _saw(self, watched: Watched, size: int) -> None:
+        if size > watched.peak:
+            watched.peak = size
+            if watched.row:
+                self._table.peak[watched.row] = size
