@@ -43,6 +43,7 @@ from faaskit.resources.blobs import Blobs, fsync_folder
 from faaskit.resources.host import explained
 from faaskit.resources.presence import Presence, forget_inherited, is_alive, tokens
 from faaskit.resources.schema import migrate
+from faaskit.runtimes.opened import keep_private
 
 if TYPE_CHECKING:
     import sqlite3
@@ -236,11 +237,13 @@ class State:
             if self._folder is None:
                 _sweep_temporary()
                 folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+                keep_private(folder)
                 session = _Session(folder, self._lock, remove=True)
             else:
                 folder = self._folder
                 made = not folder.exists()
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                keep_private(folder)
                 if made:
                     fsync_folder(folder.parent)
                 session = _Session(folder, self._lock, remove=False)

@@ -34,7 +34,6 @@ from faaskit.runtimes.hearing import (
     setup_failed,
     write_reply,
 )
-from faaskit.runtimes.opened import private_folders
 from faaskit.runtimes.pool import Ahead, StaleError, Template
 from faaskit.runtimes.reading import Reading
 from faaskit.sandbox import wire
@@ -112,7 +111,7 @@ class LocalBackend:
         with self._lock:
             template = self._templates.get(code)
             stale = None
-            if template is not None and self.jailed and template.covers != private_folders():
+            if template is not None and template.shows_a_private_folder():
                 stale, template = template, None
             if template is None or template.gone:
                 template = self._templates[code] = Template(self, code)

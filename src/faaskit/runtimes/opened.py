@@ -18,10 +18,10 @@ from typing import Any
 from attrs import frozen
 
 from faaskit.runtimes.contract import Code
-from faaskit.sandbox.view import TASK_ROOT
 
 __all__ = ["Opened", "keep_private", "open_for", "private_folders"]
 
+_TASK_ROOT = "/var/task"  # AWS's; the view has such a folder
 _FRESH = ("/tmp", "/dev", "/proc", "/var/task")  # noqa: S108  # its name in there
 _MOVED = "/mnt"
 
@@ -29,10 +29,10 @@ _lock = threading.Lock()
 _private: set[str] = set()
 
 
-def keep_private(folder: str) -> None:
+def keep_private(folder: Path) -> None:
     """Have no function see a folder, whatever is opened around it. For the state of an App."""
     with _lock:
-        _private.add(folder)
+        _private.add(str(folder.resolve()))
 
 
 def private_folders() -> frozenset[str]:
@@ -58,6 +58,13 @@ class Opened:
     task_root: str
     executable: str
 
+    def shows(self, folder: str) -> bool:
+        """Whether a host folder lies in one that is opened."""
+        return any(
+            folder == source or folder.startswith(f"{source.rstrip('/')}/")
+            for source in (str(Path(source).resolve()) for source, _ in self.jail["binds"])
+        )
+
 
 def open_for(code: Code, covers: Iterable[str]) -> Opened:
     """
@@ -75,8 +82,8 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         if entry in shut:
             if entry != root or not code.package:
                 continue
-            binds[code.package] = f"{TASK_ROOT}/{Path(code.package).name}"
-            sys_path.append(TASK_ROOT)
+            binds[code.package] = f"{_TASK_ROOT}/{Path(code.package).name}"
+            sys_path.append(_TASK_ROOT)
         elif Path(entry).exists():
             binds.setdefault(entry, _place_of(entry, entry == root, len(binds)))
             sys_path.append(binds[entry])
@@ -96,7 +103,7 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
             "network": code.network,
         },
         sys_path=tuple(sys_path),
-        task_root=TASK_ROOT if root in shut else binds.get(root, TASK_ROOT),
+        task_root=_TASK_ROOT if root in shut else binds.get(root, _TASK_ROOT),
         executable=executable,
     )
 
@@ -104,7 +111,7 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
 def _place_of(path: str, is_root: bool, number: int) -> str:
     if not _is_fresh(path):
         return path
-    return TASK_ROOT if is_root else f"{_MOVED}/{number}"
+    return _TASK_ROOT if is_root else f"{_MOVED}/{number}"
 
 
 def _is_fresh(path: str) -> bool:

@@ -25,7 +25,7 @@ from attrs import evolve, field, frozen
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import Code, Event, Limits, ServiceReply
 from faaskit.runtimes.hearing import Hearing, log_of, write_reply
-from faaskit.runtimes.opened import open_for, private_folders
+from faaskit.runtimes.opened import Opened, open_for, private_folders
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper
 from faaskit.sandbox.line import Line, Message, Verdict
@@ -116,7 +116,8 @@ class Template:
         self._running = 0
         self._floor = 0
         self._fading = False
-        self.covers = private_folders()
+        self._covers = private_folders()
+        self._opened = open_for(code, self._covers) if backend.jailed else None
 
     @property
     def gone(self) -> bool:
@@ -135,6 +136,16 @@ class Template:
                 keeper.order([{"op": "retire", "number": self._number}])
         for one in itertools.chain.from_iterable(ahead.values()):
             self._put_back(one)
+
+    def shows_a_private_folder(self) -> bool:
+        """Whether a folder has become private since, and what it was made with shows that."""
+        private = private_folders()
+        if self._opened is None or private == self._covers:
+            return False
+        if any(map(self._opened.shows, private - self._covers)):
+            return True
+        self._covers = private
+        return False
 
     def fade(self) -> None:
         """Take it out of use once nothing runs in it."""
@@ -183,8 +194,8 @@ class Template:
         self._line = line
         began = time.perf_counter_ns()
         try:
-            jailed = self._backend.jailed
-            with _code_file(self.code, self.covers if jailed else None) as file:
+            jailed = self._opened is not None
+            with _code_file(self.code, self._opened) as file:
                 order = {
                     "op": "template",
                     "number": self._number,
@@ -356,7 +367,7 @@ class Template:
 
 
 @contextlib.contextmanager
-def _code_file(code: Code, covers: frozenset[str] | None) -> Iterator[int]:
+def _code_file(code: Code, opened: Opened | None) -> Iterator[int]:
     """Put the code where the template can read it: an unlinked file, of any size."""
     header: dict[str, Any] = {
         "handler": code.handler,
@@ -367,8 +378,7 @@ def _code_file(code: Code, covers: frozenset[str] | None) -> Iterator[int]:
         "sources": dict(code.sources),
         "jail": None,
     }
-    if covers is not None:
-        opened = open_for(code, covers)
+    if opened is not None:
         header["jail"] = opened.jail
         header["sys_path"] = opened.sys_path
         header["executable"] = opened.executable

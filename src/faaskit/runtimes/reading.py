@@ -83,7 +83,7 @@ class Reading:
             return None
         peak = max(peak, table.peak[row])
         return Used(
-            cpu_ns=cpu + usage.reaped_cpu_time_ns(pid) - before,
+            cpu_ns=max(cpu + usage.reaped_cpu_time_ns(pid) - before, table.cpu[row]),
             peak=peak,
             throttled_ns=table.throttled[row],
             over=peak > self._limit,

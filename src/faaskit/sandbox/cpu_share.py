@@ -31,6 +31,7 @@ class CpuShare:
         cpu_before: CPU time that does not count, in ns.
 
     Attributes:
+        used_ns: CPU time that it has used, so far.
         throttled_ns: For how long it was kept from running, so far.
     """
 
@@ -41,7 +42,7 @@ class CpuShare:
         self._before = cpu_before
         self._last: dict[int, int] = {}
         self._ended = 0
-        self._used = 0
+        self.used_ns = 0
         self._stopped: list[int] = []
         self._stopped_at = 0
         self._until = 0
@@ -64,7 +65,7 @@ class CpuShare:
                 return self._until
         self._count(root, below)
         share = int(self._vcpus * (now - self._started))
-        ahead = self._used - share
+        ahead = self.used_ns - share
         if ahead > _BURST_NS or (self._stopped and ahead > 0):
             if not self._stopped:
                 self._stopped_at = now
@@ -84,7 +85,7 @@ class CpuShare:
         # The other account has those that ended between two looks.
         reaped = usage.reaped_cpu_time_ns(root) if below or self._ended else 0
         total = sum(seen.values()) + max(self._ended, reaped) - self._before
-        self._used = max(self._used, total)
+        self.used_ns = max(self.used_ns, total)
 
     def _stop(self, pids: list[int]) -> None:
         for pid in pids:

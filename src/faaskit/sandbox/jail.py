@@ -26,7 +26,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from . import kernel, view
+from . import kernel, seccomp, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +93,7 @@ def _shut_in(tell: int, *, network: bool) -> None:
     kernel.tie_to_parent(0)
     # A user namespace of the function's own would give it more of the kernel to try.
     _write("/proc/sys/user/max_user_namespaces", "0")
+    seccomp.forbid()
 
 
 def _map_self(inside: tuple[int, int], outside: tuple[int, int]) -> None:

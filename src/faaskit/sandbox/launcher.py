@@ -75,7 +75,13 @@ class Launcher:
     """The loop, and what it knows."""
 
     def __init__(
-        self, control: socket.socket, table: Table, app: int, temporary: str, priority: int
+        self,
+        control: socket.socket,
+        table: Table,
+        memfds: int,
+        app: int,
+        temporary: str,
+        priority: int,
     ) -> None:
         self._priority = priority
         _, start = usage.parent_and_start(os.getpid())
@@ -99,7 +105,7 @@ class Launcher:
         self._sweepers: set[int] = set()
         self._errands: set[int] = {_start_sweep(temporary)}
         self._rubbish: list[str] = []
-        self._watchdog = Watchdog(table, self._condemn, self._errands)
+        self._watchdog = Watchdog(table, self._condemn, self._errands, memfds)
         self._looks: dict[int, int] = {}  # when to look at a running one again
         self._next_tick = 0
         self._awake_until = 0
@@ -593,7 +599,8 @@ class Launcher:
     def _measure(self, watched: Watched, pid: int, below: list[int]) -> None:
         cpu = usage.cpu_time_ns(pid) + sum(map(usage.cpu_time_ns, below))
         cpu += usage.reaped_cpu_time_ns(pid)
-        watched.cpu_ns = max(0, cpu - self._cpu_before(watched))
+        seen = 0 if watched.share is None else watched.share.used_ns
+        watched.cpu_ns = max(seen, cpu - self._cpu_before(watched))
         watched.peak = max(watched.peak, usage.peak_resident(pid))
 
     def _cpu_before(self, watched: Watched) -> int:
@@ -672,7 +679,7 @@ def main() -> None:
         os.sched_setscheduler(0, policy, os.sched_param(1))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # several for each environment
-    table = Table(table_fd)
+    table, memfds = Table(table_fd), os.fstat(table_fd).st_dev
     os.close(table_fd)
     with socket.socket(fileno=control_fd) as control:
-        Launcher(control, table, app, temporary, usual).serve()
+        Launcher(control, table, memfds, app, temporary, usual).serve()

@@ -19,7 +19,7 @@ __all__ = ["ROWS", "Table", "create"]
 
 ROWS = 16384
 _WORD = 8
-_COLUMNS = 7
+_COLUMNS = 8
 
 
 class Table:
@@ -36,6 +36,7 @@ class Table:
         cpu_before: CPU time of the environment before that, in ns. The app's.
         pid: Of the environment, on the host; 0 until it is known. The launcher's.
         peak: The most bytes that the watchdog has seen its whole tree hold. The launcher's.
+        cpu: CPU time of its whole tree that the watchdog has seen, in ns. The launcher's.
         throttled: For how many ns it was kept from running. The launcher's.
         asleep: ``[0]`` is 1 while the launcher looks at no deadlines. The launcher's.
     """
@@ -50,6 +51,7 @@ class Table:
         self.pid = words[4 * ROWS : 5 * ROWS]
         self.peak = words[5 * ROWS : 6 * ROWS]
         self.throttled = words[6 * ROWS : 7 * ROWS]
+        self.cpu = words[7 * ROWS : 8 * ROWS]
         self._columns = words
 
     def clear(self, row: int) -> None:

@@ -14,10 +14,12 @@ __all__ = [
     "children",
     "cpu_time_ns",
     "descendants",
+    "mapped_shared_memory",
     "parent_and_start",
     "peak_resident",
     "reaped_cpu_time_ns",
     "resident",
+    "shared_memory",
     "state",
 ]
 
@@ -64,6 +66,44 @@ def resident(pid: int) -> int:
     """Return the resident set in bytes, shared pages included; 0 where it is gone."""
     fields = _read(f"/proc/{pid}/statm").split()
     return int(fields[1]) * _PAGE if fields else 0
+
+
+def shared_memory(pids: list[int], device: int) -> int:
+    """
+    Return the bytes of memory that a process tree holds in files without a name or in /dev/shm.
+
+    Such a page counts in nobody's resident set until somebody maps it and touches it.
+
+    Args:
+        pids: Of the tree; the first is its root, whose view has the /dev/shm.
+        device: That of memfds, as ``stat`` tells it.
+    """
+    held: dict[int, int] = {}
+    for pid in pids:
+        folder = f"/proc/{pid}/fd"
+        try:
+            for name in os.listdir(folder):
+                found = os.stat(f"{folder}/{name}")
+                if found.st_dev == device:
+                    held[found.st_ino] = found.st_blocks * 512
+        except OSError:
+            continue
+    try:
+        shm = os.statvfs(f"/proc/{pids[0]}/root/dev/shm")
+        named = (shm.f_blocks - shm.f_bfree) * shm.f_frsize
+    except OSError:
+        named = 0
+    return sum(held.values()) + named
+
+
+def mapped_shared_memory(pids: list[int]) -> int:
+    """Return how much of the resident sets is such memory, in bytes; shared pages count twice."""
+    total = 0
+    for pid in pids:
+        for line in _read(f"/proc/{pid}/status").splitlines():
+            if line.startswith(b"RssShmem:"):
+                total += int(line.split()[1]) * 1024
+    return total
 
 
 def peak_resident(pid: int) -> int:

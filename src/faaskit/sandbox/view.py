@@ -16,9 +16,7 @@ from . import kernel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FUNCTION_GID", "FUNCTION_UID", "TASK_ROOT", "build"]
-
-TASK_ROOT = "/var/task"
+__all__ = ["FUNCTION_GID", "FUNCTION_UID", "build"]
 
 # AWS's own, of its user sbx_user1051.
 FUNCTION_UID = 993
@@ -56,7 +54,7 @@ _ALWAYS = (
     "/sys/devices/system/node",
 )
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-_FOLDERS = ("tmp", "var/tmp", "dev/shm", "opt", "proc", TASK_ROOT[1:])
+_FOLDERS = ("tmp", "var/tmp", "var/task", "dev/shm", "opt", "proc")
 _LINKS = {
     "dev/fd": "/proc/self/fd",
     "dev/stdin": "/proc/self/fd/0",

@@ -7,6 +7,7 @@ Runs in the launcher; stdlib only. It reads nothing that a function can hold up.
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from . import limits, usage
@@ -25,6 +26,7 @@ __all__ = ["TICK_NS", "Watchdog"]
 
 TICK_NS = 5_000_000
 _WEIGH_EVERY_S = 0.05
+_LOOK_AT_SHARED_NS = 20_000_000
 _S = 1_000_000_000
 
 
@@ -36,10 +38,12 @@ class Watchdog:
         table: Where the app tells what runs and until when.
         condemn: Ends a tree: ``condemn(watched, ending, **facts)``.
         errands: Pids of helpers; the launcher reaps them.
+        memfds: The device that files in memory without a name are on.
     """
 
-    def __init__(self, table: Table, condemn: Condemn, errands: set[int]) -> None:
+    def __init__(self, table: Table, condemn: Condemn, errands: set[int], memfds: int) -> None:
         self._table = table
+        self._memfds = memfds
         self._condemn = condemn
         self._errands = errands
 
@@ -81,11 +85,17 @@ class Watchdog:
             watched.share = CpuShare(watched.vcpus, started, before)
         look_again = watched.share.step(now, pid, below)
         table.throttled[row] = watched.share.throttled_ns
+        table.cpu[row] = watched.share.used_ns
         return look_again
 
     def _hold_memory(self, watched: Watched, pid: int, below: list[int], now: int) -> bool:
         """Return whether it may go on."""
-        root = usage.resident(pid)
+        if now >= watched.look_at_shared:
+            watched.shared = self._unmapped([pid, *below])
+            # A tree with thousands of descriptors is looked at less often.
+            took = time.monotonic_ns() - now
+            watched.look_at_shared = now + max(_LOOK_AT_SHARED_NS, 20 * took)
+        root = usage.resident(pid) + watched.shared
         total = root + sum(map(usage.resident, below))
         if root > watched.memory_limit:
             self._saw(watched, root)
@@ -98,6 +108,11 @@ class Watchdog:
             return self._weigh(watched, root, below, now / _S)
         self._saw(watched, total)
         return True
+
+    def _unmapped(self, pids: list[int]) -> int:
+        """Return the bytes in memory files that no resident set has, at least."""
+        held = usage.shared_memory(pids, self._memfds)
+        return max(0, held - usage.mapped_shared_memory(pids)) if held else 0
 
     def _weigh(self, watched: Watched, root: int, below: list[int], now_s: float) -> bool:
         """

@@ -29,6 +29,7 @@ class Watched:
         ender: In a jail, the pidfd of the process that takes all others with it; else -1.
         deadline: Set by the launcher itself, in monotonic ns; 0 for none.
         hung_up: Whether it closed its channel.
+        shared: Bytes of memory in its files that were not mapped when it was last looked.
         late: How it was condemned before its pid was known.
     """
 
@@ -51,6 +52,8 @@ class Watched:
         self.hung_up = False
         self.weighing: Weighing | None = None
         self.weigh_again = 0.0
+        self.shared = 0
+        self.look_at_shared = 0
         self.share: CpuShare | None = None
         self.late: tuple[str, dict[str, Any]] | None = None
         self.told = False
