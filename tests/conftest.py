@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+from probes import Lifeline
 
 from faaskit.invoke import default_invoker
 
@@ -43,6 +44,14 @@ def _clean_environ() -> Iterator[None]:
     for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture
+def lifeline() -> Iterator[Lifeline]:
+    """Where a test's handlers ring when they run."""
+    made = Lifeline()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

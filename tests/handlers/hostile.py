@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -184,6 +185,8 @@ def leaves_a_grandchild(event: Any, context: Any) -> Any:
 
 @_deed
 def leaves_a_daemon(event: Any, context: Any) -> Any:
+    if "port" in event:
+        line = socket.create_connection(("127.0.0.1", event["port"]))
     reading, writing = os.pipe()
     first = os.fork()
     if first == 0:
@@ -195,6 +198,8 @@ def leaves_a_daemon(event: Any, context: Any) -> Any:
         os._exit(0)
     os.waitpid(first, 0)
     print("pid", os.read(reading, 20).decode())
+    if "port" in event:
+        line.sendall(b"with a daemon")
     if event.get("hang"):
         time.sleep(600)
     return "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -25,6 +26,11 @@ elif _deed == "exit":
     sys.exit(4)
 elif _deed == "leave":
     os._exit(5)
+elif _deed == "hold":
+    _line = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
+    _line.sendall(b"INIT")
+    _line.recv(64)
+    _line.close()
 elif _deed == "hang":
     time.sleep(600)
 elif _deed == "hoard":
@@ -62,7 +68,9 @@ count = 0
 
 
 def handler(event: Any, context: Any) -> Any:
-    """Return the event, and how often this ran in this process."""
+    """Return the event, and how often this ran in this process; ring where it asks for that."""
     global count  # noqa: PLW0603  # what a fresh environment has at 0
+    if isinstance(event, dict) and "port" in event:
+        socket.create_connection(("127.0.0.1", event["port"])).close()
     count += 1
     return [event, count]

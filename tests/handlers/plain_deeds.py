@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import sys
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 print("hello from INIT")
@@ -47,21 +48,42 @@ def _raises(event: Any, context: Any) -> Any:
     raise ValueError(event["message"])
 
 
+def _exits(event: Any, context: Any) -> Any:
+    sys.exit(event["code"])
+
+
 def _sleeps(event: Any, context: Any) -> Any:
-    mark = Path(event["started"])
-    part = mark.with_suffix(".part")
-    part.write_text(str(os.getpid()))
-    part.rename(mark)  # whoever sees it can read all of it
     time.sleep(600)
 
 
+def _hoards(event: Any, context: Any) -> Any:
+    hoard = []
+    while True:
+        hoard.append([0] * 100_000)
+
+
+def _holds(event: Any, context: Any) -> Any:
+    """Ring a test's ``Lifeline``, and return the word with which it lets go."""
+    line = socket.create_connection(("127.0.0.1", event["port"]))
+    line.sendall(event.get("name", "somebody").encode())
+    return line.recv(64).decode()
+
+
 def _tells(event: Any, context: Any) -> Any:
+    before = context.get_remaining_time_in_millis()
+    time.sleep(0.05)
+    after = context.get_remaining_time_in_millis()
     names = [name for name in dir(context) if not name.startswith("_")]
-    values = {name: getattr(context, name) for name in names}
+    values = {name: getattr(context, name) for name in names if name != "identity"}
     return {
-        "context": {k: v for k, v in values.items() if not callable(v) and k != "identity"},
-        "identity": context.identity.cognito_identity_id,
-        "remaining": context.get_remaining_time_in_millis(),
+        "context": {k: v for k, v in values.items() if not callable(v)},
+        "methods": [name for name, value in values.items() if callable(value)],
+        "identity": {
+            name: getattr(context.identity, name)
+            for name in ("cognito_identity_id", "cognito_identity_pool_id")
+        },
+        "remaining": [before, after],
+        "w3c": context.w3c(),
         "environment": dict(os.environ),
     }
 
@@ -74,12 +96,27 @@ def _writes(event: Any, context: Any) -> Any:
     os.write(2, b"to stderr, without a newline")
 
 
+def _logs(event: Any, context: Any) -> Any:
+    logging.getLogger().setLevel(logging.DEBUG)
+    logger = logging.getLogger("a.module")
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(logger, level)("at %s", level)
+    try:
+        _raises({"message": "caught"}, context)
+    except ValueError:
+        logger.exception("it went wrong")
+
+
 _DEEDS: dict[str, Callable[[Any, Any], Any]] = {
     "returns": _returns,
     "measures": _measures,
     "returns much": _returns_much,
     "raises": _raises,
+    "exits": _exits,
     "sleeps": _sleeps,
+    "hoards": _hoards,
+    "holds": _holds,
     "tells": _tells,
     "writes": _writes,
+    "logs": _logs,
 }

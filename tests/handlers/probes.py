@@ -2,17 +2,157 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import psutil
 
 from faaskit import Invoker
 from faaskit.invoke import Invocation
 
-__all__ = ["alive", "family", "launcher_of", "pids_printed", "templates_of", "until", "wait_gone"]
+__all__ = [
+    "Held",
+    "Lifeline",
+    "Script",
+    "alive",
+    "family",
+    "launcher_of",
+    "pids_printed",
+    "templates_of",
+    "until",
+    "wait_gone",
+]
+
+_PATIENCE_S = 20  # for what comes in a moment; a limit, never waited out
+
+
+class Held:
+    """A handler that runs until it is let go or killed, as its test sees it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(_PATIENCE_S)
+        self._connection = connection
+        self.name = connection.recv(64).decode()
+
+    def let_go(self, word: str) -> None:
+        """Have the handler return that word."""
+        self._connection.sendall(word.encode())
+
+    def wait_end(self) -> None:
+        """Wait until its process is gone, and all that it forked."""
+        assert self._connection.recv(1) == b""
+
+    def close(self) -> None:
+        """Close this side."""
+        self._connection.close()
+
+
+class Lifeline:
+    """
+    Where handlers ring when they run, and by which a test sees that they are dead.
+
+    A handler connects, tells its name, and closes nothing: the kernel does that when the
+    last process that holds the socket ends. Unlike a pid or a file of the handler's, it
+    means the same whatever namespaces the sandbox puts between them.
+    """
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(_PATIENCE_S)
+        self._held: list[Held] = []
+        self.port: int = self._server.getsockname()[1]
+
+    def next(self) -> Held:
+        """Return the next handler that rings."""
+        held = Held(self._server.accept()[0])
+        self._held.append(held)
+        return held
+
+    def has_rung(self) -> bool:
+        """Whether somebody has rung who was not taken by ``next``."""
+        self._server.settimeout(0)
+        try:
+            self._server.accept()[0].close()
+        except BlockingIOError:
+            return False
+        finally:
+            self._server.settimeout(_PATIENCE_S)
+        return True
+
+    def close(self) -> None:
+        """Close all of it: whoever is still held returns."""
+        for held in self._held:
+            held.close()
+        self._server.close()
+
+
+class Script:
+    """
+    A script of the user's in a process of its own, watched until nobody of it is left.
+
+    Args:
+        folder: For the script's file.
+        text: What it does.
+        arguments: Its ``sys.argv[1:]``.
+    """
+
+    def __init__(self, folder: Path, text: str, *arguments: object) -> None:
+        file = folder / "script.py"
+        file.write_text(textwrap.dedent(text))
+        watcher = Path(__file__).with_name("to_the_last.py")
+        # 3.12 warns of a fork beside threads: that is what some of them are about.
+        quiet = ("-W", "ignore::DeprecationWarning")
+        self._watcher = subprocess.Popen(
+            [sys.executable, str(watcher), *quiet, str(file), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._watcher.stdin is not None
+        assert self._watcher.stdout is not None
+        self._stdin: IO[str] = self._watcher.stdin
+        self._stdout: IO[str] = self._watcher.stdout
+
+    def wait_line(self, wanted: str) -> None:
+        """Wait until it prints that line."""
+        seen = []
+        for line in self._stdout:
+            if line == f"{wanted}\n":
+                return
+            seen.append(line)
+        msg = f"it ended without printing {wanted!r}; it printed {seen}"
+        raise AssertionError(msg)
+
+    def go_on(self) -> None:
+        """Let its ``input()`` return."""
+        self._stdin.write("\n")
+        self._stdin.flush()
+
+    def signal(self, number: int) -> None:
+        """Send its process a signal."""
+        psutil.Process(self._watcher.pid).children()[0].send_signal(number)
+
+    def wait_last(self) -> int:
+        """Wait until it and all that it started are gone; return its exit code."""
+        return self._watcher.wait(_PATIENCE_S)
+
+    def close(self) -> None:
+        """Kill what is left, after a test that failed."""
+        if self._watcher.poll() is None:
+            for process in psutil.Process(self._watcher.pid).children(recursive=True):
+                process.kill()
+        self._stdin.close()
+        self._stdout.close()
+        self._watcher.wait(_PATIENCE_S)
 
 
 def alive(process: int | psutil.Process) -> bool:

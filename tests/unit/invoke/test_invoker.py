@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import re
-import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import plain_deeds
 import pytest
-from probes import until, wait_gone
+from probes import Lifeline
 
-from faaskit import Function, Invocation, Invoker, exceptions, function
+from faaskit import Function, Invoker, exceptions, function
 
 pytestmark = pytest.mark.timeout(50)
 
@@ -36,13 +31,6 @@ def invoker() -> Iterator[Invoker]:
     """One Invoker for all: no call may matter to the next."""
     with Invoker() as made:
         yield made
-
-
-def sleeping(invoker: Invoker, made: Function, mark: Path) -> tuple[Future[Invocation], int]:
-    """Have a call sleep; return its Future and its process."""
-    future = invoker.submit(made, {"do": "sleeps", "started": str(mark)})
-    until(mark.exists, "the handler's start")
-    return future, int(mark.read_text())
 
 
 # Events
@@ -181,10 +169,11 @@ def test_results_that_need_care(
 # Concurrency
 
 
-def test_reserved_concurrency_throttles(invoker: Invoker, tmp_path: Path) -> None:
+def test_reserved_concurrency_throttles(invoker: Invoker, lifeline: Lifeline) -> None:
     """Over it a call is refused at once, in its Future; when there is room the next runs."""
     made = ACT.with_config(name="reserved", reserved_concurrency=1)
-    first, pid = sleeping(invoker, made, tmp_path / "mark")
+    first = invoker.submit(made, {"do": "holds", "port": lifeline.port})
+    running = lifeline.next()
     second = invoker.submit(made, {})
     error = second.exception(timeout=20)
     assert isinstance(error, exceptions.ThrottledError)
@@ -192,16 +181,9 @@ def test_reserved_concurrency_throttles(invoker: Invoker, tmp_path: Path) -> Non
     with pytest.raises(exceptions.ThrottledError, match=re.escape("Rate Exceeded.")):
         invoker.invoke(made, {})
     assert invoker.invoke(ACT, "another function").ok
-    assert first.cancel()
-    wait_gone([pid])
-
-    def again() -> Any:
-        try:
-            return invoker.invoke(made, "again")
-        except exceptions.ThrottledError:
-            return None
-
-    assert until(again, "room for the next").result() == "again"
+    running.let_go("done")
+    assert first.result(timeout=20).result() == "done"
+    assert invoker.invoke(made, "again").result() == "again"
 
 
 def test_a_reserved_concurrency_of_zero_refuses_all(invoker: Invoker) -> None:
@@ -210,10 +192,11 @@ def test_a_reserved_concurrency_of_zero_refuses_all(invoker: Invoker) -> None:
         invoker.invoke(ACT.with_config(reserved_concurrency=0), {})
 
 
-def test_max_concurrency_is_of_all_functions_together(tmp_path: Path) -> None:
+def test_max_concurrency_is_of_all_functions_together(lifeline: Lifeline) -> None:
     """Over the Invoker's own limit, a call of whatever function is throttled."""
     with Invoker(max_concurrency=1) as small:
-        future, _ = sleeping(small, ACT, tmp_path / "mark")
+        future = small.submit(ACT, {"do": "holds", "port": lifeline.port})
+        lifeline.next()
         with pytest.raises(exceptions.ThrottledError) as caught:
             small.invoke(ACT.with_config(name="other"), {})
         assert caught.value.reason == "ConcurrentInvocationLimitExceeded"
@@ -281,162 +264,7 @@ def test_map_refuses_a_concurrency_that_is_none(invoker: Invoker, concurrency: A
         invoker.map(ACT, [], concurrency=concurrency)
 
 
-def test_closing_map_kills_what_runs(invoker: Invoker, tmp_path: Path) -> None:
-    """Who stops early leaves nothing running."""
-    mark = tmp_path / "mark"
-    found = invoker.map(ACT, [1, {"do": "sleeps", "started": str(mark)}])
-    next(found)
-    pid = int(until(lambda: mark.exists() and mark.read_text(), "the handler's start"))
-    found.close()  # type: ignore[attr-defined]  # it is a generator
-    wait_gone([pid])
-
-
-# Cancelling
-
-
-def test_cancelling_a_future_kills_the_process(invoker: Invoker, tmp_path: Path) -> None:
-    """Cancelled while it runs: the process is gone, and nothing is billed."""
-    before = len(invoker.bill.records())
-    future, pid = sleeping(invoker, ACT, tmp_path / "mark")
-    assert future.cancel()
-    assert future.cancelled()
-    wait_gone([pid])
-    with pytest.raises(CancelledError):
-        future.result(timeout=20)
-    assert invoker.invoke(ACT, "next").result() == "next"
-    assert len(invoker.bill.records()) == before + 1
-
-
-def test_a_future_that_is_done_can_not_be_cancelled(invoker: Invoker) -> None:
-    """What has ended stays ended."""
-    future = invoker.submit(ACT, 1)
-    assert future.result(timeout=20).result() == 1
-    assert not future.cancel()
-    assert future.result().ok
-
-
-def test_cancelling_ainvoke_kills_the_process(invoker: Invoker, tmp_path: Path) -> None:
-    """A cancelled task takes its function with it; the event loop was free all the time."""
-    mark = tmp_path / "mark"
-
-    async def main() -> int:
-        event = {"do": "sleeps", "started": str(mark)}
-        task = asyncio.create_task(invoker.ainvoke(ACT, event))
-        while not mark.exists():  # noqa: ASYNC110  # another process makes it
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return int(mark.read_text())
-
-    wait_gone([asyncio.run(main())])
-
-
-def test_ainvoke_runs_side_by_side(invoker: Invoker) -> None:
-    """Each of those gathered gets its own result."""
-
-    async def main() -> list[Any]:
-        found = await asyncio.gather(*(invoker.ainvoke(ACT, number) for number in range(6)))
-        return [invocation.result() for invocation in found]
-
-    assert asyncio.run(main()) == [0, 1, 2, 3, 4, 5]
-
-
-# What a handler sees
-
-
-def test_the_context(invoker: Invoker) -> None:
-    """The attributes are AWS's, and of this invocation."""
-    invocation = invoker.invoke(ACT, {"do": "tells"})
-    found = invocation.result()
-    context = found["context"]
-    assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", context.pop("log_stream_name"))
-    assert context == {
-        "aws_request_id": invocation.request_id,
-        "client_context": None,
-        "function_name": "act",
-        "function_version": "$LATEST",
-        "invoked_function_arn": ACT.arn,
-        "log_group_name": "/aws/lambda/act",
-        "memory_limit_in_mb": "256",
-        "tenant_id": None,
-    }
-    assert found["identity"] is None
-    assert 0 < found["remaining"] <= 30_000
-    assert re.fullmatch(UUID, invocation.request_id)
-
-
-def test_the_environment_variables(invoker: Invoker) -> None:
-    """AWS's variables say what they say there; the function's own are there, too."""
-    made = ACT.with_config(name="varied", environment={"MODE": "a", "TZ": "Europe/Paris"})
-    found = invoker.invoke(made, {"do": "tells"}).result()
-    variables = found["environment"]
-    assert {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_python3.{sys.version_info.minor}",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-        "AWS_LAMBDA_FUNCTION_NAME": "varied",
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/varied",
-        "AWS_LAMBDA_LOG_STREAM_NAME": found["context"]["log_stream_name"],
-        "AWS_REGION": "us-east-1",
-        "LAMBDA_TASK_ROOT": str(Path(plain_deeds.__file__).parent),
-        "MODE": "a",
-        "TZ": "Europe/Paris",
-        "_HANDLER": "plain_deeds.act",
-    }.items() <= variables.items()
-    assert re.fullmatch(
-        r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=[01]",
-        variables["_X_AMZN_TRACE_ID"],
-    )
-
-
-def test_a_request_id_may_be_given(invoker: Invoker) -> None:
-    """Retries share it; so it is the caller's choice."""
-    wanted = "11111111-2222-3333-4444-555555555555"
-    invocation = invoker.invoke(ACT, {"do": "tells"}, request_id=wanted)
-    assert invocation.result()["context"]["aws_request_id"] == invocation.request_id == wanted
-
-
-# Logs and bill
-
-
-def test_the_log(invoker: Invoker) -> None:
-    """START, what was written in its order, END, REPORT; logging has AWS's format."""
-    invoker.invoke(ACT)
-    invocation = invoker.invoke(ACT, {"do": "writes"})
-    request_id = invocation.request_id
-    lines = invocation.logs.splitlines()
-    assert lines[0] == f"START RequestId: {request_id} Version: $LATEST"
-    assert sorted(lines[1:3]) == ["by the context", "to stdout"]
-    assert re.fullmatch(
-        rf"\[WARNING\]\t\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z\t{request_id}\ta warning",
-        lines[3],
-    )
-    assert lines[4:6] == ["to stderr, without a newline", f"END RequestId: {request_id}"]
-    assert re.fullmatch(
-        rf"REPORT RequestId: {request_id}\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\t"
-        r"Memory Size: 256 MB\tMax Memory Used: \d+ MB\t",
-        lines[6],
-    )
-    assert len(lines) == 7
-    assert invocation.logs.endswith("\n")
-    assert invocation.meter.report_line() == lines[6]
-
-
-def test_init_is_on_the_first_meter_alone() -> None:
-    """The call that waited for INIT has its log and pays for it; the next has neither."""
-    with Invoker() as fresh:
-        assert fresh.bill.records() == ()
-        first, second = fresh.invoke(ACT, 1), fresh.invoke(ACT, 2)
-    assert first.meter.init_duration_ms is not None
-    assert first.meter.init_duration_ms > 0
-    assert first.logs.startswith("hello from INIT\nSTART")
-    assert re.search(r"\tInit Duration: \d+\.\d\d ms\t\n", first.logs)
-    assert second.meter.init_duration_ms is None
-    assert "hello from INIT" not in second.logs
-    assert "Init Duration" not in second.logs
+# Bill
 
 
 def test_the_bill_is_the_sum_of_the_meters() -> None:
@@ -456,45 +284,6 @@ def test_the_bill_is_the_sum_of_the_meters() -> None:
 
 
 # Processes
-
-
-FORKING = """
-    import os, sys
-    import plain_deeds
-    from faaskit import Invoker, function
-
-    act = function(plain_deeds.act, timeout=30)
-    invoker = Invoker()
-    if sys.argv[1] == "after a call":
-        assert invoker.invoke(act, 1).result() == 1
-    child = os.fork()
-    name = "parent" if child else "child"
-    for number in range(3):
-        assert invoker.invoke(act, [name, number]).result() == [name, number]
-        assert invoker.submit(act, name).result(20).result() == name
-    invoker.close()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
-        print("both")
-"""
-
-
-@pytest.mark.parametrize("moment", ["before a call", "after a call"])
-def test_after_a_fork_both_can_invoke(tmp_path: Path, moment: str) -> None:
-    """A fork of the user's program shares no process and no socket with its parent."""
-    script = tmp_path / "forking.py"
-    script.write_text(textwrap.dedent(FORKING))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", str(script), moment],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("both\n")
 
 
 def test_leaving_the_block_waits_for_what_was_submitted() -> None:
