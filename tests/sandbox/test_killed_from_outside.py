@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
@@ -15,7 +12,16 @@ from pathlib import Path
 import hostile
 import psutil
 import pytest
-from probes import alive, family, launcher_of, templates_of, until, wait_gone
+from probes import (
+    Lifeline,
+    Script,
+    alive,
+    family,
+    launcher_of,
+    templates_of,
+    until,
+    wait_gone,
+)
 
 from faaskit import Invoker, exceptions, function
 from faaskit.functions import Function
@@ -146,41 +152,31 @@ SCRIPT = """
     from faaskit import Invoker, function
     invoker = Invoker()
     act = function(hostile.act, timeout=60)
-    if __name__ == "__main__":
-        invoker.invoke(act)
-        invoker.submit(act, {"do": "leaves_a_daemon", "hang": True})
-        print(invoker._backend._keeper.pid, flush=True)
-        try:
-            invoker.invoke(act, {"do": "sleeps", "started": sys.argv[1]})
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-        invoker.close()
+    try:
+        invoker.invoke(act, {"do": "leaves_a_daemon", "hang": True, "port": int(sys.argv[1])})
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    invoker.close()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nobody_outlives_the_app(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM or kill -9 of the app: no process is left."""
-    script, mark = tmp_path / "app.py", tmp_path / "started"
-    script.write_text(textwrap.dedent(SCRIPT))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, str(script), str(mark)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as app:
-        assert app.stdout is not None
-        launcher = psutil.Process(int(app.stdout.readline()))
-        until(mark.exists, "the handler's start")
-        processes = {launcher.pid} | {p.pid for p in launcher.children(recursive=True)}
-        app.send_signal(number)
-        app.wait(20)
-        said = app.stdout.read()
-    wait_gone(processes)
-    assert ("interrupted" in said) == (number == signal.SIGINT)
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + 15), (signal.SIGKILL, 128 + 9)]
+)
+def test_nobody_outlives_the_app(
+    tmp_path: Path, lifeline: Lifeline, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C, SIGTERM or kill -9 of the app in the middle of a call: no process is left."""
+    script = Script(tmp_path, SCRIPT, lifeline.port)
+    try:
+        running = lifeline.next()
+        script.signal(number)
+        running.wait_end()  # the function and its daemon
+        if number == signal.SIGINT:
+            script.wait_line("interrupted")
+        assert script.wait_last() == code
+    finally:
+        script.close()
 
 
 @pytest.mark.soak
