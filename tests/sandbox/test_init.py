@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,15 +178,23 @@ def test_a_module_that_can_not_be_used(
 
 
 def test_warm_runs_init_ahead_and_bills_it(invoker: Invoker) -> None:
-    """warm: INIT now, billed to the function; the calls after it wait for none."""
+    """warm: INIT now, its time billed to the function; the calls after it wait for none."""
     made = doing("print")
     invoker.warm(made, 3)
-    billed = invoker.bill.total_usd
-    assert billed > 0
+    (init,) = invoker.bill.records()
+    init_ms = init.meter.init_duration_ms
+    assert init_ms is not None
+    assert (init.function_name, init.request_id, init.status) == ("init", "", "init")
+    assert init.meter.billed_duration_ms == math.ceil(init_ms) > 0
+    # No request: its time is all that it costs.
+    assert init.meter.cost_usd == init.meter.memory_tier.usd_per_ms * math.ceil(init_ms)
     invocation = invoker.invoke(made, 1)
     assert invocation.meter.init_duration_ms is None
+    assert invocation.meter.billed_duration_ms == math.ceil(invocation.meter.duration_ms)
     assert "hello from INIT" not in invocation.logs
-    assert invoker.bill.total_usd == billed + invocation.meter.cost_usd
+    assert invoker.bill.total_usd == init.meter.cost_usd + invocation.meter.cost_usd
+    bill = invoker.bill.by_function()["init"]
+    assert (bill.inits, bill.invocations) == (1, 1)
 
 
 def test_warm_raises_what_init_raises(invoker: Invoker) -> None:
