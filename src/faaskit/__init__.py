@@ -11,8 +11,8 @@ The rooms, from the top; each imports only from those below it:
 - ``app``: ties functions, resources and triggers together
 - ``events``: event shapes, triggers, asynchronous delivery
 - ``resources``: buckets, durable, in a state folder
-- ``gate``: decides each service call by a role, then has it carried out
 - ``functions``: ``@function`` and the handle that it makes
+- ``gate``: decides each service call by a role, then has it carried out
 - ``invoke``: the Invoker and what it returns
 - ``runtimes``: how code gets into an environment
 - ``sandbox``: the processes

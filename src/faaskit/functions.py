@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from faaskit.clock import SystemClock
 from faaskit.definition import (
     ASYNC_REQUEST_LIMIT_BYTES,
     HANDLER_LIMIT_CHARACTERS,
@@ -24,6 +25,7 @@ from faaskit.exceptions import (
     FaaskitError,
     PayloadError,
 )
+from faaskit.gate.loose import LooseFunctions
 from faaskit.iam import Role, Statement
 from faaskit.invoke import Invocation, Invoker, default_invoker
 from faaskit.names import DEFAULT_ACCOUNT, DEFAULT_REGION, function_arn, log_group_name
@@ -95,6 +97,8 @@ class Function:
         role: Its execution role: the one given, and what ``@allow`` and ``@deny`` add.
     """
 
+    # Whether it goes by the name of the function that it was made of by ``with_config``.
+    _borrows_name = False
     __name__: str
     __qualname__: str
     __wrapped__: Handler
@@ -163,7 +167,9 @@ class Function:
         # own code, and what that may hold on to, stays here.
         region = DEFAULT_REGION if self._owner is None else self._owner.region
         account = DEFAULT_ACCOUNT if self._owner is None else self._owner.account
-        return _reference, (self.config.evolve(role=None), region, account)
+        loose = self._owner is None or getattr(self._owner, "loose", False)
+        facts = self.config.evolve(role=None), region, account, loose, self._borrows_name
+        return _reference, facts
 
     # Ways to call
 
@@ -207,14 +213,12 @@ class Function:
 
         Raises:
             PayloadError: The event is not JSON, or over 1 MB.
-            DefinitionError: The function belongs to no App, so there is nowhere to keep it.
+            DefinitionError: The function belongs to no App, so there is nowhere to keep it;
+                or it is no function of the App's, but one made of it that has its name.
         """
         if self._owner is None:
-            msg = (
-                f"function {self.name!r} belongs to no App, so there is no queue to keep an "
-                "event in; declare it with @app.function"
-            )
-            raise DefinitionError(msg)
+            raise _no_queue(self.name)
+        self._refuse_borrowed_name()
         data = _encode(event, self.name)
         if len(data) > ASYNC_REQUEST_LIMIT_BYTES:
             msg = (
@@ -228,18 +232,35 @@ class Function:
         """
         Return a function of the same code with other settings; this one is as it was.
 
-        It is no function of the App's, but its gate is: names in an App are unique.
+        With a name of its own it is a function like any other, of the same App. Without
+        one, it can be called here; but what goes by name (``send``, a trigger, a call from
+        inside a function) is for the one that it was made of.
 
         Raises:
-            DefinitionError: A setting that AWS would refuse, or none of ``@function``'s.
+            DefinitionError: A setting that AWS would refuse, or none of ``@function``'s; or
+                the App has another function of the new name.
         """
         _refuse_unknown("with_config", changes)
-        return Function(self._source, self.config.evolve(**changes), self._owner, self._statements)
+        made = Function(self._source, self.config.evolve(**changes), self._owner, self._statements)
+        if made.name == self.name:
+            made._borrows_name = True
+        else:
+            _adopt(made, self._owner)
+        return made
+
+    def _refuse_borrowed_name(self) -> None:
+        if self._borrows_name:
+            msg = (
+                f"{self!r} goes by the name of the function that with_config made it of, so that "
+                "one would run, with other settings; give it a name: with_config(name='…')"
+            )
+            raise DefinitionError(msg)
 
     def _invoker(self) -> Invoker:
         return default_invoker() if self._owner is None else self._owner.invoker
 
     def _invoke_inside(self, event: Any) -> Invocation:
+        self._refuse_borrowed_name()
         link = current_link()
         assert link is not None
         body = _encode(event, self.name)
@@ -289,21 +310,37 @@ class Function:
             sources=travelled.sources,
         )
 
-    def serve(self, call: ServiceCall, request_id: str) -> ServiceReply:
-        """Answer a service call by the gate of its App."""
-        if self._owner is not None:
-            return self._owner.serve(self, call, request_id)
-        msg = (
-            f"function {self.name!r} belongs to no App, so there is nothing that it may reach; "
-            "declare it with @app.function"
-        )
-        return ServiceReply(failure=ServiceFailure("AccessDeniedException", msg))
+    def serve(self, call: ServiceCall, request_id: str, invoker: Invoker) -> ServiceReply:
+        """Answer a service call by the gate of its App, or of the functions without one."""
+        if self._owner is None:
+            return _loose.serve(self, call, invoker)
+        return self._owner.serve(self, call, request_id)
+
+
+_loose: LooseFunctions[Function] = LooseFunctions(SystemClock())
+
+
+def _adopt(function: Function, owner: Owner | None) -> None:
+    """Have a function found by its name: in its App, or among those without one."""
+    if owner is None:
+        _loose.adopt(function)
+    else:
+        owner.adopt(function)
+
+
+def _no_queue(name: str) -> DefinitionError:
+    msg = (
+        f"function {name!r} belongs to no App, so there is no queue to keep an event in; "
+        "declare it with @app.function"
+    )
+    return DefinitionError(msg)
 
 
 class _ReferenceOwner:
-    """The App of a function that came as a reference: where it is, and nothing else."""
+    """What a function that came as a reference belongs to: where it is, and nothing else."""
 
-    def __init__(self, region: str, account: str) -> None:
+    def __init__(self, region: str, account: str, *, loose: bool) -> None:
+        self.loose = loose
         self.name = "reference"
         self.region = region
         self.account = account
@@ -322,6 +359,8 @@ class _ReferenceOwner:
 
     def send(self, function: Function, event: bytes) -> str:
         """Send through the gate."""
+        if self.loose:
+            raise _no_queue(function.name)
         link = current_link()
         if link is None:
             msg = "a function that came as a reference can't be run here; import its module"
@@ -333,7 +372,9 @@ class _ReferenceOwner:
         return str(reply.output["ResponseMetadata"]["RequestId"])
 
 
-def _reference(config: FunctionConfig, region: str, account: str) -> Function:
+def _reference(
+    config: FunctionConfig, region: str, account: str, loose: bool, borrows_name: bool
+) -> Function:
     def stays_at_home(*_: Any, **__: Any) -> Any:
         msg = (
             f"function {config.name!r} came here as a reference, without its code: "
@@ -341,7 +382,10 @@ def _reference(config: FunctionConfig, region: str, account: str) -> Function:
         )
         raise FaaskitError(msg)
 
-    return Function(_Source(stays_at_home), config, _ReferenceOwner(region, account), ())
+    owner = _ReferenceOwner(region, account, loose=loose)
+    made = Function(_Source(stays_at_home), config, owner, ())
+    made._borrows_name = borrows_name  # noqa: SLF001
+    return made
 
 
 def define(
@@ -383,8 +427,7 @@ def define(
         )
     statements = getattr(handler, "__faaskit_statements__", ())
     made = Function(_Source(handler), config, owner, statements)
-    if owner is not None:
-        owner.adopt(made)
+    _adopt(made, owner)
     return made
 
 

@@ -263,12 +263,55 @@ def test_time_travel(tmp_path: Path) -> None:
         assert [dead.reason for dead in app.dead()] == ["RetriesExhausted"]
 
 
-def test_variant_can_not_be_sent_to(app: _App) -> None:
+def test_variant_with_a_name_of_its_own_is_sent_to(tmp_path: Path) -> None:
+    """It is a function of the app's, and events for it run under its own settings."""
+    with App("tuning", state=tmp_path) as app:
+
+        @app.function
+        def resize(event: Any, context: Any) -> Any:
+            return [context.function_name, context.memory_limit_in_mb, event]
+
+        large = resize.with_config(name="resize-large", memory_size=512)
+        assert dict(app.functions) == {"resize": resize, "resize-large": large}
+        large.send(1)
+        resize.send(2)
+        results = [invocation.result() for invocation in app.drain()]
+    assert results == [["resize-large", "512", 1], ["resize", "128", 2]]
+
+
+def test_variant_with_the_name_of_another_function(app: _App) -> None:
+    """Is refused, as a second definition from elsewhere is; again from here, it replaces."""
+    first = _define(app)
+
+    @app.function
+    def other(event: Any, context: Any) -> None: ...
+
+    with pytest.raises(DefinitionError, match="'other' already"):
+        first.with_config(name="other")
+    assert app.functions["other"] is other
+    earlier = first.with_config(name="more", timeout=4)
+    later = first.with_config(name="more", timeout=5)
+    assert app.functions["more"] is later is not earlier
+
+
+def test_variant_without_one_can_not_be_sent_to(app: _App) -> None:
     """An event goes by the function's name: it would reach the one that has other settings."""
     variant = _define(app).with_config(timeout=5)
-    with pytest.raises(DefinitionError, match="another one"):
+    assert app.functions["f"].config.timeout == 3
+    with pytest.raises(DefinitionError, match=r"with other settings; .* with_config\(name='…'\)"):
         variant.send(1)
+    with pytest.raises(DefinitionError, match="not a function of App"):
+        app.bucket("uploads").on("s3:ObjectCreated:*")(variant)
     assert app.pending() == []
+
+
+def test_function_that_was_replaced_can_not_be_sent_to(app: _App) -> None:
+    """Nor can the handle of an earlier definition."""
+    earlier, later = _define(app), _define(app)
+    with pytest.raises(DefinitionError, match="another one"):
+        earlier.send(1)
+    later.send(1)
+    assert len(app.pending()) == 1
 
 
 def test_event_that_is_too_large_is_not_accepted(app: _App) -> None:
@@ -572,6 +615,17 @@ def test_travels_to_another_program_as_a_reference(tmp_path: Path) -> None:
         *["refused"] * 4,
         "",
     ]
+
+
+def test_variant_is_refused_inside(app: _App, inside: list[Any]) -> None:
+    """There, too, however it came: by its name the other one would run."""
+    variant = _define(app).with_config(timeout=5)
+    arrived = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(variant))))
+    for function in (variant, arrived):
+        for call in (function.invoke, function.send):
+            with pytest.raises(DefinitionError, match="with other settings"):
+                call(1)
+    assert inside == []
 
 
 def test_reference_asks_the_gate_inside(app: _App, inside: list[Any]) -> None:

@@ -278,6 +278,9 @@ def test_send_needs_an_app() -> None:
     made: Function = function(echo)
     with pytest.raises(exceptions.DefinitionError, match=r"no App.*@app\.function"):
         made.send({})
+    arrived = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(made))))
+    with pytest.raises(exceptions.DefinitionError, match=r"no App.*@app\.function"):
+        arrived.send({})
 
 
 # Travelling

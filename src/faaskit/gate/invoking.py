@@ -11,7 +11,13 @@ from typing import Any, NoReturn, Protocol
 
 from attrs import frozen
 
-from faaskit.exceptions import PayloadError, SandboxError, ThrottledError
+from faaskit.exceptions import (
+    DefinitionError,
+    PayloadError,
+    SandboxError,
+    ServiceError,
+    ThrottledError,
+)
 from faaskit.gate.service import Caller, Refusal, Requirement, excerpt
 from faaskit.names import function_arn
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
@@ -125,8 +131,13 @@ class LambdaService:
         except ThrottledError as error:
             msg, details = "Rate Exceeded.", {"Reason": error.reason}
             raise Refusal(msg, code="TooManyRequestsException", details=details) from error
+        except ServiceError as error:
+            raise Refusal(error.message, code=error.code) from error
         except PayloadError as error:
             raise Refusal(error.message, code="RequestTooLargeException") from error
+        except DefinitionError as error:
+            # Its code can't travel, or there is no queue: a mistake that the user can mend.
+            raise Refusal(error.message, code="InvalidParameterValueException") from error
         except SandboxError as error:
             # The caller's function is not at fault, and need not know the host's paths.
             _log.exception("function %r could not be run for another one", invoke.name)

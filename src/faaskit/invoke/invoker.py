@@ -25,6 +25,7 @@ from faaskit.exceptions import (
     MissingExtraError,
     PayloadError,
     SandboxError,
+    ServiceError,
 )
 from faaskit.invoke.concurrency import Concurrency, host_room_mb
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
@@ -56,6 +57,9 @@ _NOT_HELD = (
     "and what a function may read on this host are not held; `faaskit doctor` says more"
 )
 _MB = 1024 * 1024
+# AWS ends a chain of invocations after about as many. Each is also a process, and a few
+# frames of the stack of the thread that runs it: it must not be a function that exhausts it.
+_LONGEST_CHAIN = 16
 
 
 class Invocable(Protocol):
@@ -76,8 +80,8 @@ class Invocable(Protocol):
     def code(self) -> Code:
         """Return what its template loads."""
 
-    def serve(self, call: ServiceCall, request_id: str) -> ServiceReply:
-        """Answer a service call by its gate; never raises."""
+    def serve(self, call: ServiceCall, request_id: str, invoker: Invoker) -> ServiceReply:
+        """Answer a service call by its gate; never raises. The Invoker is what runs it."""
 
 
 class Invoker:
@@ -329,7 +333,7 @@ class Invoker:
         try:
             for _ in range(count):
                 environment = self._backend.acquire(code, limits)
-                run = _Run(function, environment, str(uuid.uuid4()))
+                run = _Run(self, function, environment, str(uuid.uuid4()))
                 outcome = run.follow(environment.prepare())
                 if environment.init_duration_ms is not None:
                     self._bill_init(function, environment.init_duration_ms)
@@ -362,13 +366,19 @@ class Invoker:
         self._refuse_closed()
         _say_once()
         nested = self._nested()
+        if nested >= _LONGEST_CHAIN:
+            msg = (
+                f"Lambda has detected function {function.name!r} being invoked in a recursive "
+                f"loop: {nested} invocations wait for each other, and there may be no more"
+            )
+            raise ServiceError(msg, code="RecursiveInvocationException")
         with self._concurrency.room(function.config.memory_size, nested=nested > 0):
             self._depth.value = nested + 1
             try:
                 limits = self._limits(function.config)
                 environment = self._backend.acquire(function.code(), limits)
                 handle.attach(environment)
-                run = _Run(function, environment, request_id or str(uuid.uuid4()))
+                run = _Run(self, function, environment, request_id or str(uuid.uuid4()))
                 invocation = run.invoke(data)
             except SandboxError as error:
                 if self._closed:
@@ -418,7 +428,10 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 class _Run:
     """One invocation under way: its log, its service calls, and what is made of its end."""
 
-    def __init__(self, function: Invocable, environment: Environment, request_id: str) -> None:
+    def __init__(
+        self, invoker: Invoker, function: Invocable, environment: Environment, request_id: str
+    ) -> None:
+        self._invoker = invoker
         self._function = function
         self._environment = environment
         self._request_id = request_id
@@ -442,7 +455,7 @@ class _Run:
                 if isinstance(event, Log):
                     self._log.add(event.data)
                 elif isinstance(event, ServiceCall):
-                    reply = self._function.serve(event, self._request_id)
+                    reply = self._function.serve(event, self._request_id, self._invoker)
                     self._environment.reply(event.id, reply)
                 elif isinstance(event, Outcome):
                     outcome = event

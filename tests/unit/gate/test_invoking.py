@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from faaskit.exceptions import PayloadError, SandboxError, ThrottledError
+from faaskit.exceptions import (
+    DefinitionError,
+    PayloadError,
+    SandboxError,
+    ServiceError,
+    ThrottledError,
+)
 from faaskit.gate.invoking import LambdaService
 from faaskit.gate.service import Caller, Refusal, Requirement
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
@@ -216,6 +222,14 @@ def test_payload_over_the_limit(bench: _Bench, kind: str, limit: int) -> None:
             ),
         ),
         (PayloadError("too large"), ServiceFailure("RequestTooLargeException", "too large")),
+        (
+            DefinitionError("it can't travel"),
+            ServiceFailure("InvalidParameterValueException", "it can't travel"),
+        ),
+        (
+            ServiceError("a loop", code="RecursiveInvocationException"),
+            ServiceFailure("RecursiveInvocationException", "a loop"),
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["RequestResponse", "Event"])
