@@ -20,7 +20,8 @@ YES, NO = frozenset({True}), frozenset({False})
 EITHER = YES | NO
 Outcomes = frozenset[bool]
 
-# One character of a pattern: itself, or a wildcard. A tuple, so that "*" can be both.
+# One character of a pattern: itself ("is" as written, "value" from a variable), or a wildcard
+# (those "within" never match a colon). A tuple, so that "*" can be both.
 Atom = tuple[str, str]
 UNDEFINED = ("undefined", "")
 
@@ -38,11 +39,15 @@ def glob(pattern: list[Atom], text: str) -> bool:
         if at == len(pattern):
             return position == len(text)
         kind, character = pattern[at]
-        if kind == "any":
-            return match(at + 1, position) or (position < len(text) and match(at, position + 1))
-        if position == len(text):
+        colon = text[position : position + 1] == ":"
+        if kind in {"any", "any within"}:
+            more = position < len(text) and not (colon and kind == "any within")
+            return match(at + 1, position) or (more and match(at, position + 1))
+        if position == len(text) or (colon and kind == "one within"):
             return False
-        return (kind == "one" or text[position] == character) and match(at + 1, position + 1)
+        return (kind in {"one", "one within"} or text[position] == character) and match(
+            at + 1, position + 1
+        )
 
     return match(0, 0)
 
@@ -65,7 +70,8 @@ def expand(text: str, context: dict[str, Any], *, variables: bool) -> list[Atom]
             value = context.get(name.lower())
             if value is None and comma:
                 value = [default.strip()[1:-1]]
-            atoms += literal(value[0]) if value is not None and len(value) == 1 else [UNDEFINED]
+            single = value[0] if value is not None and len(value) == 1 else None
+            atoms += [UNDEFINED] if single is None else [("value", one) for one in single]
         else:
             kinds = {"*": "any", "?": "one"}
             atoms.append((kinds.get(text[0], "is"), text[0]))
@@ -204,10 +210,13 @@ def match_arn(atoms: list[Atom], value: str) -> Outcomes:
     if atoms == [("any", "*")]:
         return YES
     patterns: list[list[Atom]] = [[]]
-    for atom in atoms:
+    written = atoms.count(("is", ":"))
+    for at, atom in enumerate(atoms):
         if atom == UNDEFINED:
             return EITHER
-        if atom == ("is", ":") and len(patterns) < 6:
+        if atom == ("value", ":") and written and atoms[:at].count(("is", ":")) < 5:
+            return EITHER
+        if atom[0] in {"is", "value"} and atom[1] == ":" and len(patterns) < 6:
             patterns.append([])
         else:
             patterns[-1].append(atom)
@@ -251,6 +260,8 @@ def condition_outcomes(
     """Return what a condition can be, and whether a variable in it stands for nothing."""
     values = context.get(key.lower())
     policy = [as_text(one) for one in as_list(wanted)]
+    if name == "Null" and values is not None and set(values) == {""}:
+        return (EITHER if len(set(policy)) == 1 else YES), False
     if name == "Null":
         return (YES if ("true" if values is None else "false") in policy else NO), False
     quantifier, _, name = name.rpartition(":")
@@ -289,6 +300,18 @@ def complete(atoms: list[Atom]) -> list[Atom]:
     return atoms
 
 
+def confined(atoms: list[Atom]) -> list[Atom]:
+    """Return a resource whose wildcards stay within their fields, but in the keys of S3."""
+    found: list[Atom] = []
+    for at, (kind, character) in enumerate(atoms):
+        before = spelled(atoms[:at]).split(":")
+        in_key = len(before) > 5 and before[2] == "s3"
+        last = at + 1 == len(atoms) or atoms[at + 1][1] == ":"
+        free = in_key or kind not in {"any", "one"} or (kind == "any" and last)
+        found.append((kind if free else f"{kind} within", character))
+    return found
+
+
 def applies(
     statement: dict[str, Any], action: str, resource: str, context: dict[str, Any], v: bool
 ) -> bool:
@@ -309,7 +332,10 @@ def applies(
                 patterns = stars
             else:
                 patterns = [p for p in patterns if UNDEFINED not in p]
-        if any(glob(complete(p), resource) for p in patterns) == (element == "NotResource"):
+        patterns = [complete(p) for p in patterns]
+        if deny == (element == "NotResource"):  # here a resource has to be named for certain
+            patterns = [confined(p) for p in patterns]
+        if any(glob(p, resource) for p in patterns) == (element == "NotResource"):
             return False
     for name, keys in statement.get("Condition", {}).items():
         for key, values in keys.items():

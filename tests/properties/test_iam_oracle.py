@@ -40,6 +40,8 @@ RESOURCES = [
     f"arn:aws:sqs:us-east-1:{OURS}:q",
     f"arn:aws:sqs:us-east-1:{THEIRS}:q",
     f"arn:aws:kms:us-east-1:{OURS}:key/1",
+    "arn:aws:s3:::b/10:20",
+    f"arn:aws:lambda:us-east-1:{OURS}:function:f:one-two",
     f"arn:aws:iam::{OURS}:role/R",
     f"arn:aws:iam::{THEIRS}:role/R",
 ]
@@ -88,6 +90,12 @@ RESOURCE_PATTERNS = [
     "arn:aws:s3:::b/${*}/k",
     "arn:aws:s3:::${k:list}/k",
     f"arn:aws:iam::{OURS}:role/*",
+    "arn:aws:s3:::b/*20",
+    "arn:aws:s3:::b/10?20",
+    f"arn:aws:lambda:us-east-1:{OURS}:function:*-two",
+    f"arn:aws:lambda:us-east-1:{OURS}:function:f?one*",
+    "arn:aws:lambda:*:function:f:*-*",
+    "arn:aws:lambda:u*1:function:*",
 ]
 resource_patterns = st.sampled_from(RESOURCE_PATTERNS)
 # A session policy and a resource-based one take no ARN with fields left out.

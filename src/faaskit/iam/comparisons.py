@@ -29,7 +29,7 @@ from faaskit.iam.values import (
     read_network,
     read_number,
 )
-from faaskit.iam.variables import Template, Values, parse_template
+from faaskit.iam.variables import Template, Values, Variable, parse_template
 
 __all__ = ["OPERATORS", "Operator", "Test"]
 
@@ -143,7 +143,8 @@ class _LikeArn:
         unsure = False
         for template in self.templates:
             tokens = template.tokens(values)
-            patterns = None if tokens is None else _arn_patterns(tokens)
+            shifted = tokens is None or _shifts_parts(template, values)
+            patterns = None if shifted else _arn_patterns(tokens or ())
             if patterns is None:
                 unsure = True
             elif _parts_match(patterns, parts):
@@ -168,6 +169,17 @@ def _like_arn(texts: Sequence[str], place: str, expand: bool) -> Test:
             refuse(place, reason)
         compiled.append(patterns)
     return _LikeArn(tuple(compiled), templates)
+
+
+def _shifts_parts(template: Template, values: Values) -> bool:
+    """Whether a variable's value brings colons of its own among those that are written."""
+    colons, brought = 0, False
+    for part in template.parts:
+        if isinstance(part, Variable):
+            brought |= colons < _ARN_PARTS - 1 and ":" in (part.value(values) or "")
+        else:
+            colons += (part if isinstance(part, str) else part.text).count(":")
+    return brought and colons > 0
 
 
 def _arn_patterns(tokens: Iterable[Token]) -> tuple[Pattern, ...] | None:

@@ -17,6 +17,8 @@ vs. multivalued context keys"):
 - set operators: each value of the request against all of the policy; a request whose
   values are nothing but empty text has none.
 - a key with several values needs a set operator. Without one, the result is unknown.
+- ``Null`` asks whether a key has a value. Whether nothing but empty text is one is not
+  documented, and set operators say no, so it is unknown.
 - a variable that stands for nothing invalidates the statement, even if another value
   matched; ``…IfExists`` on a key that is not there never looks at it.
 """
@@ -69,6 +71,8 @@ class Condition:
         """Whether a request meets it; None where that can't be told."""
         value = values.get(self.folded_key)
         if self.test is None:
+            if value is not None and not any((value,) if isinstance(value, str) else value):
+                return None if len(set(self.wanted)) == 1 else True
             return ("true" if value is None else "false") in self.wanted
         if value is None and self.if_exists:
             return True

@@ -8,7 +8,7 @@ unbounded or thrashed. Two matchers do instead, each of one pass over the text:
 - without ``?``, the literal pieces are looked for one after another with ``str.find``.
   Taking the leftmost place for each is enough: whatever matches further right leaves
   less room for the rest.
-- with ``?``, every prefix of the pattern that could end here is one bit of an integer
+- with other wildcards, every prefix of the pattern that could end here is one bit of an integer
   (an NFA run bit-parallel): a step is three operations on integers, whatever the stars.
 """
 
@@ -20,7 +20,18 @@ from enum import Enum
 
 from attrs import frozen
 
-__all__ = ["Pattern", "Token", "Wild", "compile_text", "compile_tokens", "split_tokens"]
+__all__ = [
+    "Pattern",
+    "Token",
+    "Wild",
+    "compile_text",
+    "compile_tokens",
+    "split_tokens",
+    "within_fields",
+]
+
+_ARN_COLONS = 5
+_SERVICE = 2  # the number of its field in an ARN
 
 
 class Wild(Enum):
@@ -28,6 +39,9 @@ class Wild(Enum):
 
     ANY = "*"
     ONE = "?"
+    # The same, but never a colon.
+    ANY_IN_FIELD = "*:"
+    ONE_IN_FIELD = "?:"
 
 
 Token = str | Wild
@@ -75,18 +89,21 @@ class _Bits:
         accepts: Per character, the states that it leads on from.
         others: The same for characters that the pattern does not name: its ``?``.
         loops: The states in front of a ``*``, which any character leads back to.
+        colon_loops: Those of them that a colon leads back to.
         goal: The last state.
     """
 
     accepts: dict[str, int]
     others: int
     loops: int
+    colon_loops: int
     goal: int
 
     def matches(self, text: str) -> bool:
         state = 1
         for character in text:
-            state = ((state & self.accepts.get(character, self.others)) << 1) | (state & self.loops)
+            loops = self.colon_loops if character == ":" else self.loops
+            state = ((state & self.accepts.get(character, self.others)) << 1) | (state & loops)
             if not state:
                 return False
         return bool(state & self.goal)
@@ -110,7 +127,7 @@ def compile_text(text: str) -> Pattern:
 def compile_tokens(tokens: Iterable[Token]) -> Pattern:
     """Return the matcher of literal pieces and wildcards, in order."""
     joined = _joined(tokens)
-    if Wild.ONE in joined:
+    if {Wild.ONE, Wild.ONE_IN_FIELD, Wild.ANY_IN_FIELD}.intersection(joined):
         return _bits(joined)
     if Wild.ANY not in joined:
         return _Exactly("".join(piece for piece in joined if isinstance(piece, str)))
@@ -121,6 +138,32 @@ def compile_tokens(tokens: Iterable[Token]) -> Pattern:
         else:
             literals.append("")
     return _Pieces(literals[0], tuple(literals[1:-1]), literals[-1])
+
+
+def within_fields(tokens: Iterable[Token]) -> list[Token]:
+    """
+    Return the tokens of an ARN with its wildcards kept within the fields between colons.
+
+    A ``*`` at the end of a field may reach beyond it (IAM User Guide, "Resource"). A key of
+    S3 may hold colons that end no field.
+    """
+    every = list(tokens)
+    written = "".join(token if isinstance(token, str) else token.value for token in every)
+    keys_last = written.split(":")[_SERVICE : _SERVICE + 1] == ["s3"]
+    kept: list[Token] = []
+    colons = 0
+    for token, after in zip(every, [*every[1:], ":"], strict=True):
+        if isinstance(token, str):
+            colons += token.count(":")
+            kept.append(token)
+        elif keys_last and colons >= _ARN_COLONS:
+            kept.append(token)
+        elif token is Wild.ONE:
+            kept.append(Wild.ONE_IN_FIELD)
+        else:
+            ends_field = isinstance(after, str) and after.startswith(":")
+            kept.append(token if ends_field else Wild.ANY_IN_FIELD)
+    return kept
 
 
 def _joined(tokens: Iterable[Token]) -> list[Token]:
@@ -136,18 +179,21 @@ def _joined(tokens: Iterable[Token]) -> list[Token]:
 
 
 def _bits(tokens: list[Token]) -> _Bits:
-    named: dict[str, int] = {}
-    others = loops = 0
+    named: dict[str, int] = {":": 0}
+    others = colon_others = loops = colon_loops = 0
     state = 1
     for token in tokens:
-        if token is Wild.ANY:
+        if token in {Wild.ANY, Wild.ANY_IN_FIELD}:
             loops |= state
-        elif token is Wild.ONE:
+            colon_loops |= state if token is Wild.ANY else 0
+        elif isinstance(token, Wild):
             others |= state
+            colon_others |= state if token is Wild.ONE else 0
             state <<= 1
         else:
             for character in token:
                 named[character] = named.get(character, 0) | state
                 state <<= 1
     accepts = {character: bits | others for character, bits in named.items()}
-    return _Bits(accepts, others, loops, state)
+    accepts[":"] = named[":"] | colon_others
+    return _Bits(accepts, others, loops, colon_loops, state)

@@ -4,9 +4,14 @@ Statements at work: compiled once, then asked about each request. Pure.
 The rule of an Allow applies where all of it surely does; the rule of a Deny applies unless
 some part of it surely does not. So what can't be told never ends in a permission.
 
-In one case that is stricter than AWS, on purpose: a Deny with a variable that stands for
-nothing. The guide says that such a statement might be invalid as a whole ("Variables and
-tags"); here it denies what it would deny with any text in that place.
+That settles two cases of which AWS's pages say different things:
+
+- a Deny with a variable that stands for nothing. The guide says that such a statement might
+  be invalid as a whole ("Variables and tags"); here it denies what it would deny with any
+  text in that place.
+- a wildcard in a resource that would reach over a colon. The guide has it stay within its
+  field, unless it is a ``*`` at the field's end ("Resource"); users saw it reach further.
+  Here an Allow keeps it within, and a Deny reaches as far as it may.
 """
 
 from __future__ import annotations
@@ -17,7 +22,13 @@ from typing import Any
 from attrs import frozen
 
 from faaskit.iam.conditions import Condition, compile_block
-from faaskit.iam.matching import Pattern, Wild, compile_text, compile_tokens
+from faaskit.iam.matching import (
+    Pattern,
+    Wild,
+    compile_text,
+    compile_tokens,
+    within_fields,
+)
 from faaskit.iam.principals import Caller, Grant, PrincipalRule, compile_principals
 from faaskit.iam.refusal import listed, refuse, shortened
 from faaskit.iam.variables import Template, Values, Variable, parse_template, undefined
@@ -76,33 +87,37 @@ class _Resources:
     A Resource or NotResource element.
 
     Attributes:
+        surely: What the texts without variables name in any case.
+        maybe: What they may name.
         templates: Those with variables; they have to be put together for each request.
     """
 
     texts: tuple[str, ...]
     negated: bool
-    fixed: tuple[Pattern, ...]
+    surely: tuple[Pattern, ...]
+    maybe: tuple[Pattern, ...]
     templates: tuple[Template, ...]
     variables: tuple[Variable, ...]
 
     def surely_cover(self, resource: str, values: Values) -> bool:
         if self.variables and undefined(self.variables, values) is not None:
             return False
-        return self._named(resource, values, missing=None) is not self.negated
+        return self._named(resource, values, sure=not self.negated) is not self.negated
 
     def may_cover(self, resource: str, values: Values) -> bool:
-        # A variable without a value could be anything, so it may name the resource; in
-        # NotResource it can't be relied on to spare it.
-        missing = None if self.negated else Wild.ANY
-        return self._named(resource, values, missing=missing) is not self.negated
+        return self._named(resource, values, sure=self.negated) is not self.negated
 
-    def _named(self, resource: str, values: Values, *, missing: Wild | None) -> bool:
-        for pattern in self.fixed:
+    def _named(self, resource: str, values: Values, *, sure: bool) -> bool:
+        for pattern in self.surely if sure else self.maybe:
             if pattern.matches(resource):
                 return True
+        # A variable without a value could be anything: it may name the resource, not surely.
+        missing = None if sure else Wild.ANY
         for template in self.templates:
             tokens = template.tokens(values, missing=missing)
-            if tokens is not None and compile_tokens(tokens).matches(resource):
+            if tokens is None:
+                continue
+            if compile_tokens(within_fields(tokens) if sure else tokens).matches(resource):
                 return True
         return False
 
@@ -110,7 +125,8 @@ class _Resources:
 def _compile_resources(
     texts: tuple[str, ...], place: str, *, negated: bool, expand: bool
 ) -> _Resources:
-    fixed: list[Pattern] = []
+    surely: list[Pattern] = []
+    maybe: list[Pattern] = []
     templates: list[Template] = []
     for text in texts:
         template = parse_template(text, place, expand=expand)
@@ -125,9 +141,11 @@ def _compile_resources(
         if template.variables:
             templates.append(template)
         else:
-            fixed.append(compile_tokens(template.tokens({}) or ()))
+            tokens = template.tokens({}) or []
+            surely.append(compile_tokens(within_fields(tokens)))
+            maybe.append(compile_tokens(tokens))
     variables = tuple(variable for one in templates for variable in one.variables)
-    return _Resources(texts, negated, tuple(fixed), tuple(templates), variables)
+    return _Resources(texts, negated, tuple(surely), tuple(maybe), tuple(templates), variables)
 
 
 def in_full(text: str) -> bool:

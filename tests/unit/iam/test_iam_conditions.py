@@ -206,6 +206,11 @@ ATTRIBUTES = ["PostDateTime", "Message", "Tags"]
         ({"Null": {"k": "false"}}, {"k": None}, FALSE),
         ({"Null": {"k": "false"}}, {"k": []}, FALSE),
         ({"Null": {"k": "false"}}, {"k": ["a", "b"]}, TRUE),
+        ({"Null": {"k": "false"}}, {"k": ["", "b"]}, TRUE),
+        ({"Null": {"k": "false"}}, {"k": ""}, UNKNOWN),
+        ({"Null": {"k": "true"}}, {"k": ["", ""]}, UNKNOWN),
+        ({"Null": {"k": ["true", "false"]}}, {"k": ""}, TRUE),
+        ({"ForAllValues:StringEquals": {"k": "a"}, "Null": {"k": "false"}}, {"k": ""}, UNKNOWN),
         # Numbers and dates.
         ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, {"s3:max-keys": 10}, TRUE),
         ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, {"s3:max-keys": "9"}, TRUE),

@@ -131,6 +131,47 @@ def test_the_guides_example_of_carlos(resource: str, expected: str) -> None:
     )
 
 
+F = "arn:aws:lambda:us-east-1:123456789012:function"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "resource", "allow", "deny"),
+    [
+        # At the end of a field a star may reach over colons; elsewhere it stays within.
+        (f"{F}:*", f"{F}:f:1", "Allow", "ExplicitDeny"),
+        ("arn:aws:lambda:*:f:*", f"{F}:f:1", "Allow", "ExplicitDeny"),
+        (f"{F}:*:1", f"{F}:f:1", "Allow", "ExplicitDeny"),
+        (f"{F}:*-prod", f"{F}:x-prod", "Allow", "ExplicitDeny"),
+        (f"{F}:*-prod", f"{F}:admin:x-prod", "ImplicitDeny", "ExplicitDeny"),
+        (f"{F}:*-prod", f"{F}:admin:x-dev", "ImplicitDeny", "Allow"),
+        (f"{F}:a*:*", f"{F}:admin:x:y", "Allow", "ExplicitDeny"),
+        (f"{F}:f?1", f"{F}:f:1", "ImplicitDeny", "ExplicitDeny"),
+        (f"{F}:f?1", f"{F}:f_1", "Allow", "ExplicitDeny"),
+        (f"{F}:f?*", f"{F}:f:1", "ImplicitDeny", "ExplicitDeny"),
+        ("arn:aws:lambda:us*1:*:f", f"{F}:f", "Allow", "ExplicitDeny"),
+        ("arn:aws:lambda:u*2:function:f", f"{F}:f", "ImplicitDeny", "ExplicitDeny"),
+        # A key of S3 may hold colons that end no field.
+        ("arn:aws:s3:::b/*.txt", "arn:aws:s3:::b/10:20.txt", "Allow", "ExplicitDeny"),
+        ("arn:*:s3:::b/1?:?0*t", "arn:aws:s3:::b/10:20.txt", "Allow", "ExplicitDeny"),
+    ],
+)
+def test_wildcards_and_colons(pattern: str, resource: str, allow: str, deny: str) -> None:
+    """What AWS's pages disagree on is no permission, and is denied where that is asked for."""
+    named = {"Action": "*", "Resource": pattern}
+    every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+    def decided(*statements: dict[str, Any]) -> str:
+        document = {"Version": "2012-10-17", "Statement": list(statements)}
+        return simulate("lambda:InvokeFunction", resource, identity=[document]).effect
+
+    assert decided({"Effect": "Allow", **named}) == allow
+    assert decided(every, {"Effect": "Deny", **named}) == deny
+    other = {"Action": "*", "NotResource": pattern}
+    assert decided({"Effect": "Allow", **other}) == ("Allow" if deny == "Allow" else "ImplicitDeny")
+    spared = allow == "Allow"
+    assert decided(every, {"Effect": "Deny", **other}) == ("Allow" if spared else "ExplicitDeny")
+
+
 @pytest.mark.parametrize(
     ("statement", "action", "resource", "expected"),
     [
@@ -143,7 +184,7 @@ def test_the_guides_example_of_carlos(resource: str, expected: str) -> None:
         ({"Action": "s3:?etObject", "Resource": "*"}, "s3:GetObject", KEY, "Allow"),
         ({"Action": "s3:?GetObject", "Resource": "*"}, "s3:GetObject", KEY, "ImplicitDeny"),
         ({"Action": "iam:*AccessKey*", "Resource": "*"}, "iam:ListAccessKeys", "*", "Allow"),
-        # Resources: * stands for anything, / and : too; short ARNs are filled up.
+        # Resources: * stands for anything, / too; short ARNs are filled up.
         ({"Action": "*", "Resource": "arn:aws:s3:::*"}, "s3:Get", "*", "ImplicitDeny"),
         ({"Action": "*", "Resource": "arn:aws:sqs"}, "sqs:Send", THEIR_QUEUE, "Allow"),
         ({"Action": "*", "Resource": "arn:aws:s*"}, "sqs:Send", THEIR_QUEUE, "Allow"),

@@ -64,6 +64,8 @@ def effect(
         (f"{B}/${{$}}{{a}}", f"{B}/${{a}}", {}, "Allow"),
         (f"{B}/$a", f"{B}/$a", {}, "Allow"),
         (f"{B}/${{k}}${{l}}", f"{B}/xy", {"k": "x", "l": "y"}, "Allow"),
+        ("arn:aws:sns:::*-${k}", "arn:aws:sns:::x-b", {"k": "b"}, "Allow"),
+        ("arn:aws:sns:::*-${k}", "arn:aws:sns:::a:x-b", {"k": "b"}, "ImplicitDeny"),
     ],
 )
 def test_variables_in_resources(
@@ -99,6 +101,7 @@ def test_an_undefined_variable_invalidates_the_whole_allow(statement: dict[str, 
     assert effect(statement, f"{B}/k", {"aws:username": "ann"}) == "Allow"
 
 
+IAM, HIS = "arn:aws:iam::1", "arn:aws:iam::${l}"
 HOME = {"StringLike": {"s3:prefix": ["home/", "home/${aws:username}/"]}}
 
 
@@ -123,6 +126,20 @@ HOME = {"StringLike": {"s3:prefix": ["home/", "home/${aws:username}/"]}}
         ({"ArnLike": {"k": "${l}"}}, {"k": f"{B}/x", "l": f"{B}/x"}, "Allow"),
         ({"ArnLike": {"k": "${l}"}}, {"k": f"{B}/x", "l": f"{B}/*"}, "ImplicitDeny"),
         ({"ArnLike": {"k": "arn:aws:s3:::${l}/*"}}, {"k": f"{B}/x", "l": "b"}, "Allow"),
+        # A value must not move the fields that are written around it.
+        ({"ArnLike": {"k": f"{HIS}:x"}}, {"k": f"{IAM}:x", "l": "1"}, "Allow"),
+        (
+            {"ArnLike": {"k": f"{HIS}:x"}},
+            {"k": f"{IAM}:a:x", "l": "1:a"},
+            "ImplicitDeny",
+        ),
+        (
+            {"ArnNotLike": {"k": f"{HIS}:x"}},
+            {"k": f"{IAM}:x", "l": ":a"},
+            "ImplicitDeny",
+        ),
+        ({"ArnLike": {"k": HIS}}, {"k": f"{IAM}:a", "l": "1:a"}, "ImplicitDeny"),
+        ({"ArnLike": {"k": f"{IAM}:${{l}}"}}, {"k": f"{IAM}:a:b", "l": "a:b"}, "Allow"),
         ({"ArnLike": {"k": "${l}"}}, {"k": B, "l": "no arn"}, "ImplicitDeny"),
         ({"ArnNotLike": {"k": "${l}"}}, {"k": B, "l": "no arn"}, "ImplicitDeny"),
         ({"Bool": {"k": "${l}"}}, {"k": "true", "l": "true"}, "Allow"),
