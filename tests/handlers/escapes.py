@@ -331,8 +331,7 @@ def draws_lots(event: Any) -> Any:
 @_deed
 def fills_the_disk(event: Any) -> Any:
     with open("/tmp/big", "wb", buffering=0) as file:
-        for _ in range(2048):
-            file.write(b"\1" * _MB)
+        file.writelines(b"\1" * _MB for _ in range(2048))
 
 
 @_deed
@@ -528,7 +527,9 @@ def opens_a_raw_socket(event: Any) -> Any:
 
 @_deed
 def talks_to_itself(event: Any) -> Any:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname(), timeout=5) as line:
-            server.accept()[0].sendall(b"hello")
-            return line.recv(16).decode()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), timeout=5) as line,
+    ):
+        server.accept()[0].sendall(b"hello")
+        return line.recv(16).decode()

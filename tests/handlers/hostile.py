@@ -117,7 +117,7 @@ def segfaults(event: Any, context: Any) -> Any:
 
 
 def _open_descriptors(lowest: int) -> list[int]:
-    return [int(name) for name in os.listdir("/proc/self/fd") if int(name) >= lowest]  # noqa: PTH208
+    return [int(name) for name in os.listdir("/proc/self/fd") if int(name) >= lowest]
 
 
 @_deed

@@ -58,9 +58,9 @@ elif _deed == "silence the template":
     _forker._report = lambda *_: None
 elif _deed == "hang in fork":
     os.register_at_fork(after_in_child=_hang_in_fork)
-elif _deed == "once" and not os.path.exists(os.environ["FLAG"]):  # noqa: PTH110
+elif _deed == "once" and not os.path.exists(os.environ["FLAG"]):
     # The first INIT fails, the second does not.
-    open(os.environ["FLAG"], "w").close()  # noqa: PTH123
+    open(os.environ["FLAG"], "w").close()
     msg = "the first INIT fails"
     raise ValueError(msg)
 

@@ -344,7 +344,9 @@ def test_memory_is_held(invoker: Invoker, do: str, event: Any) -> None:
     assert invocation.meter.max_memory_used_mb < 256 + 100
 
 
-@pytest.mark.parametrize("do", ["ignores_signals", "loops_in_c", "stops_itself", "catches_everything"])
+@pytest.mark.parametrize(
+    "do", ["ignores_signals", "loops_in_c", "stops_itself", "catches_everything"]
+)
 def test_time_is_held(invoker: Invoker, do: str) -> None:
     """Whatever it ignores, catches, or does to itself."""
     invocation = invoker.invoke(SHORT, {"do": do})
@@ -391,18 +393,13 @@ def test_cpu_scaling_can_be_turned_off() -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     """A server of the host's, which greets."""
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import socket\n"
-            "server = socket.create_server(('127.0.0.1', 0))\n"
-            "print(server.getsockname()[1], flush=True)\n"
-            "while True: server.accept()[0].sendall(b'hello')",
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
+    text = (
+        "import socket\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "print(server.getsockname()[1], flush=True)\n"
+        "while True: server.accept()[0].sendall(b'hello')"
     )
+    server = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     yield int(server.stdout.readline())
     server.kill()

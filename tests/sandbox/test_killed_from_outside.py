@@ -35,7 +35,7 @@ ACT: Function = function(hostile.act, name="act", memory_size=256, timeout=30)
 @pytest.fixture
 def invoker() -> Iterator[Invoker]:
     """An Invoker whose function has run once, and that leaves nobody."""
-    with Invoker() as made:
+    with Invoker("process") as made:
         assert made.invoke(ACT).payload == "calm"
         yield made
         processes = family(made)
@@ -114,7 +114,7 @@ def test_a_launcher_killed_under_a_running_call(invoker: Invoker, tmp_path: Path
 
 def test_closing_kills_what_runs(tmp_path: Path) -> None:
     """close() while a call runs: the call ends with an error, and nobody is left."""
-    invoker = Invoker()
+    invoker = Invoker("process")
     future, _ = start(invoker, tmp_path)
     processes = family(invoker)
     invoker.close()
@@ -128,7 +128,7 @@ def test_closing_kills_what_runs(tmp_path: Path) -> None:
 
 def test_the_next_launcher_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
     """Processes and folders of a launcher that was killed are gone soon after the next began."""
-    with Invoker() as first:
+    with Invoker("process") as first:
         future, _ = start(first, tmp_path)
         invocation = first.submit(ACT, {"do": "leaves_a_daemon", "hang": True})
         pid = launcher_of(first)
@@ -140,7 +140,7 @@ def test_the_next_launcher_sweeps_what_a_killed_one_left(tmp_path: Path) -> None
             with pytest.raises(exceptions.SandboxError):
                 lost.result(20)
         assert list(folders.glob(f"faaskit-{pid}-*"))
-        with Invoker() as second:
+        with Invoker("process") as second:
             assert second.invoke(ACT).payload == "calm"
             wait_gone(processes)
             until(lambda: not list(folders.glob(f"faaskit-{pid}-*")), "the folder's end")
@@ -150,7 +150,7 @@ SCRIPT = """
     import sys
     import hostile
     from faaskit import Invoker, function
-    invoker = Invoker()
+    invoker = Invoker("process")
     act = function(hostile.act, timeout=60)
     try:
         invoker.invoke(act, {"do": "leaves_a_daemon", "hang": True, "port": int(sys.argv[1])})

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attrs import asdict
+
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import (
     Ending,
@@ -129,7 +131,7 @@ class Hearing:
         if used.over:
             # The watchdog looks every few milliseconds: this one was faster.
             ending, payload = "out_of_memory", b""
-        self._conclude(ending, payload, used.cpu_ns, used.peak, used.throttled_ns)
+        self._conclude(ending, payload, asdict(used))
 
     def _verdict(self, item: Verdict, began: int | None) -> None:
         if self.outcome is not None:
@@ -151,29 +153,18 @@ class Hearing:
         elif ending == "finished":
             ending = "exit"
         self._detail = facts.get("detail") or self._detail
-        self._conclude(
-            ending, payload, facts["cpu_ns"], facts["peak"], facts.get("throttled_ns", 0), facts
-        )
+        self._conclude(ending, payload, facts)
 
-    def _conclude(
-        self,
-        ending: Ending,
-        payload: bytes,
-        cpu_ns: int,
-        peak: int,
-        throttled_ns: int,
-        facts: Mapping[str, Any] | None = None,
-    ) -> None:
-        facts = facts or {}
+    def _conclude(self, ending: Ending, payload: bytes, facts: Mapping[str, Any]) -> None:
         took_ms = self._duration_ms or 0.0
         in_init = self.phase == "init"
         self.outcome = Outcome(
             ending=ending,
             usage=Usage(
                 duration_ms=0.0 if in_init else took_ms,
-                cpu_time_ms=cpu_ns / 1e6,
-                max_memory_bytes=peak,
-                cpu_throttled_ms=throttled_ns / 1e6,
+                cpu_time_ms=facts["cpu_ns"] / 1e6,
+                max_memory_bytes=facts["peak"],
+                cpu_throttled_ms=facts["throttled_ns"] / 1e6,
                 init_duration_ms=took_ms if in_init else self.init_duration_ms,
             ),
             payload=payload,

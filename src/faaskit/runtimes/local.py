@@ -352,8 +352,6 @@ class LocalEnvironment:
                 elif end.hung_up and not finished:
                     finished = True
                     keeper.order([{"op": "gone", "number": ahead.number}])
-                if end.outcome is not None:
-                    break
         if self._cancelled:
             raise RunCancelledError
         yield end.outcome

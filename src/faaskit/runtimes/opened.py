@@ -94,7 +94,9 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         place = binds.setdefault(path, _place_of(path, False, len(binds)))
         if place != path:
             moves[place] = path  # it is looked for where it is named
-    executable = str(Path(sys.executable).resolve()) if _is_fresh(sys.executable) else sys.executable
+    executable = (
+        str(Path(sys.executable).resolve()) if _is_fresh(sys.executable) else sys.executable
+    )
     return Opened(
         jail={
             "binds": sorted(binds.items()),

@@ -152,7 +152,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """Enter a namespace."""
+    """Enter the namespace that a descriptor stands for."""
     _check(libc.setns(descriptor, kind), f"setns({kind:#x})")
 
 
@@ -182,7 +182,7 @@ def spawn_idle_init() -> int:
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    """Mount, bind or change a mount; see mount(2)."""
+    """Make or change a mount, as the system call of that name does."""
     result = libc.mount(
         source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()
     )

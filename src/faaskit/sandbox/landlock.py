@@ -37,7 +37,11 @@ def abi() -> int:
 
 def _known(version: int) -> int:
     rights = _FIRST
-    for since, right in ((_REFER_ABI, _REFER), (_TRUNCATE_ABI, _TRUNCATE), (_IOCTL_ABI, _IOCTL_DEV)):
+    for since, right in (
+        (_REFER_ABI, _REFER),
+        (_TRUNCATE_ABI, _TRUNCATE),
+        (_IOCTL_ABI, _IOCTL_DEV),
+    ):
         if version >= since:
             rights |= right
     return rights
@@ -61,9 +65,7 @@ def restrict(version: int, writable: tuple[str, ...], devices: tuple[str, ...]) 
     scopes = _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS if version >= _SCOPE_ABI else 0
     attributes = struct.pack("QQQ", known, 0, scopes)
     # Older kernels take a longer structure only if what they don't know of it is zero.
-    ruleset = libc.syscall(
-        _SYS_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0
-    )
+    ruleset = libc.syscall(_SYS_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if ruleset < 0:
         _fail("create a Landlock ruleset")
     try:

@@ -74,7 +74,7 @@ def _start_sweep(temporary: str) -> int:
 class Launcher:
     """The loop, and what it knows."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # made in one place
         self,
         control: socket.socket,
         table: Table,

@@ -61,7 +61,10 @@ _LINKS = {
     "dev/stdout": "/proc/self/fd/1",
     "dev/stderr": "/proc/self/fd/2",
 }
-_USERS = f"root:x:0:0::/:/sbin/nologin\nsbx_user1051:x:{FUNCTION_UID}:{FUNCTION_GID}::/tmp:/sbin/nologin\n"
+_USERS = (
+    "root:x:0:0::/:/sbin/nologin\n"
+    f"sbx_user1051:x:{FUNCTION_UID}:{FUNCTION_GID}::/tmp:/sbin/nologin\n"
+)
 _GROUPS = f"root:x:0:\nsbx_user1051:x:{FUNCTION_GID}:\n"
 _OPTIONS = "size=4m,mode=755"
 _PLAIN = kernel.MS_NOSUID | kernel.MS_NODEV

@@ -86,9 +86,7 @@ class Watched:
             return
         self.told = True
         throttled = 0 if self.share is None else self.share.throttled_ns
-        facts.update(
-            ending=ending, cpu_ns=self.cpu_ns, peak=self.peak, throttled_ns=throttled
-        )
+        facts.update(ending=ending, cpu_ns=self.cpu_ns, peak=self.peak, throttled_ns=throttled)
         with contextlib.suppress(BrokenPipeError):  # the app does not want to know
             os.write(self._verdict, json.dumps(facts).encode())
         os.close(self._verdict)
