@@ -206,8 +206,7 @@ def test_what_is_no_handler(target: Any) -> None:
 @pytest.mark.parametrize(
     ("parameters", "setting"),
     [
-        ({"network": False}, "network"),
-        ({"readable": ("/usr",)}, "readable"),
+        ({"on_success": "arn:aws:sqs:us-east-1:123456789012:q"}, "on_success"),
         ({"on_failure": "arn:aws:sqs:us-east-1:123456789012:q"}, "on_failure"),
     ],
 )

@@ -12,7 +12,7 @@ import attrs
 from faaskit.exceptions import FaaskitError
 from faaskit.functions import define
 from faaskit.invoke import Invoker
-from faaskit.runtimes.host import findings, probe, supported
+from faaskit.runtimes.host import findings, jail_problem, probe, supported
 
 __all__ = ["doctor"]
 
@@ -23,28 +23,33 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Probe the host, run one function, print what holds."""
     host = probe()
     log = logging.getLogger("faaskit")
-    level = log.level
+    before = log.level
     log.setLevel(logging.ERROR)  # what it warns of stands below
     try:
         problem = _try_one() if supported() else "faaskit's sandbox needs Linux: on Windows, WSL"
     finally:
-        log.setLevel(level)
+        log.setLevel(before)
+    refused = jail_problem() if supported() else "it needs Linux"
+    level = "process" if refused else "namespace"
     if arguments.json:
         report = {
             "host": attrs.asdict(host),
-            "level": "process",
+            "level": level,
+            "why_not_namespace": refused,
             "works": problem is None,
             "problem": problem,
-            "promises": [attrs.asdict(finding) for finding in findings(host)],
+            "promises": [attrs.asdict(finding) for finding in findings(host, level)],
         }
         print(json.dumps(report, indent=2))
     else:
         for name, value in attrs.asdict(host).items():
             print(f"{name.replace('_', ' '):16} {value}")
         print(f"\nAn invocation    {'works' if problem is None else problem}")
-        print("\nAt level 'process', the one of this version:")
-        for finding in findings(host):
-            print(f"{finding.number:3} {finding.promise:20} {finding.held:9} {finding.reason}")
+        print(f"\nAt level {level!r}, the best that this host gives:")
+        if refused:
+            print(f"    not 'namespace': {refused}")
+        for finding in findings(host, level):
+            print(f"{finding.number:3} {finding.promise:20} {finding.held:12} {finding.reason}")
     return 0 if problem is None else _HOST_FAILED
 
 

@@ -51,10 +51,10 @@ __all__ = ["Invocable", "Invoker", "default_invoker"]
 
 _log = logging.getLogger(__name__)
 
-# What this version does not hold at the level "process"; said once, when it first matters.
+# What is not held at the level "process"; said once, when it first matters.
 _NOT_HELD = (
-    "isolation 'process': the share of CPU, the total size of the temporary folder, network "
-    "and what a function may read on this host are not held; `faaskit doctor` says more"
+    "isolation 'process': the total size of the temporary folder, network=False and what a "
+    "function may read on this host are not held; `faaskit doctor` says more"
 )
 _MB = 1024 * 1024
 # AWS ends a chain of invocations after about as many. Each is also a process, and a few
@@ -364,7 +364,8 @@ class Invoker:
         self, function: Invocable, data: bytes, request_id: str | None, handle: _Handle
     ) -> Invocation:
         self._refuse_closed()
-        _say_once()
+        if self.isolation == "process":
+            _say_once()
         nested = self._nested()
         if nested >= _LONGEST_CHAIN:
             msg = (

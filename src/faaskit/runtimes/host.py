@@ -24,7 +24,7 @@ __all__ = ["Finding", "Host", "findings", "jail_problem", "probe", "supported"]
 
 _PROBE_TIMEOUT_S = 20
 
-Held = Literal["held", "in part", "not held"]
+Held = Literal["held", "in part", "not held", "not measured"]
 
 
 @frozen
@@ -85,9 +85,48 @@ def _allowed(path: str) -> bool:
         return False
 
 
-def findings(host: Host) -> tuple[Finding, ...]:
-    """Return how far each promise goes here, at the level "process"."""
-    later = "at level 'process'; a later version holds it with namespaces"
+def findings(host: Host, level: str = "process") -> tuple[Finding, ...]:
+    """Return how far each promise goes here, at an isolation level."""
+    return _of_process(host) if level == "process" else _of_namespace()
+
+
+_ALWAYS = (
+    Finding(7, "Nothing lost", "held", "writes and their events are one durable transaction"),
+    Finding(8, "Bill from outside", "held", "clocks and figures are the launcher's and app's"),
+    Finding(9, "Clean", "held", "the launcher ends all it started; the next one sweeps"),
+    Finding(10, "Speed", "not measured", "python benchmarks/invoke.py measures it on this host"),
+)
+_TIME = Finding(2, "Time", "held", "a watchdog outside kills the whole tree at the timeout")
+_CPU = Finding(
+    4, "CPU follows memory", "held", "a tree that is ahead of its share is stopped until it is not"
+)
+
+
+def _of_namespace() -> tuple[Finding, ...]:
+    return (
+        Finding(1, "Fresh", "held", "memory, files, processes and IPC objects are its own"),
+        _TIME,
+        Finding(
+            3,
+            "Memory",
+            "held",
+            "a watchdog samples every 5 ms, so a fast function goes over by some MB first",
+        ),
+        _CPU,
+        Finding(5, "Disk", "held", "its /tmp is a file system of exactly that size"),
+        Finding(
+            6,
+            "Permission",
+            "held",
+            "it sees its code, the interpreter and what is readable, read-only; no process of "
+            "the host's; with network=True the host's network",
+        ),
+        *_ALWAYS,
+    )
+
+
+def _of_process(host: Host) -> tuple[Finding, ...]:
+    later = "at level 'process'; level 'namespace' holds it"
     if host.pids_group:
         bound = f"at most {PROCESSES} processes each, by a pids cgroup"
     elif host.root:
@@ -102,15 +141,15 @@ def findings(host: Host) -> tuple[Finding, ...]:
             "memory, variables and the temporary folder are fresh; files written elsewhere stay, "
             + later,
         ),
-        Finding(2, "Time", "held", "a watchdog outside kills the whole tree at the timeout"),
+        _TIME,
         Finding(
             3,
             "Memory",
             "in part",
             "a watchdog samples every 5 ms, so a fast function goes over by some MB first; files "
-            "in /dev/shm and memfds count only while they are mapped",
+            "in /dev/shm count only while they are mapped",
         ),
-        Finding(4, "CPU follows memory", "not held", later),
+        _CPU,
         Finding(5, "Disk", "in part", "each file is bounded, not their sum, " + later),
         Finding(
             6,
@@ -119,10 +158,7 @@ def findings(host: Host) -> tuple[Finding, ...]:
             "the gate decides every service call; the function runs as this user and reads what "
             f"this user reads, {later}; {bound}",
         ),
-        Finding(7, "Nothing lost", "held", "writes and their events are one durable transaction"),
-        Finding(8, "Bill from outside", "held", "clocks and figures are the launcher's and app's"),
-        Finding(9, "Clean", "held", "the launcher ends all it started; the next one sweeps"),
-        Finding(10, "Speed", "held", "python benchmarks/invoke.py measures it on this host"),
+        *_ALWAYS,
     )
 
 
