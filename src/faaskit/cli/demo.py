@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import io
-import itertools
+import json
 import logging
 import math
-import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
-from faaskit.billing import estimate
+import attrs
+
+from faaskit.billing import Bill, estimate
+from faaskit.cli.pictures import Picture, pictures, printable
 from faaskit.exceptions import DefinitionError, MissingExtraError, SandboxError
 from faaskit.invoke import Invocation
 from faaskit.testing import s3_event
@@ -29,8 +31,8 @@ _PATIENCE_S = 90  # three times what a call may take
 def demo(arguments: argparse.Namespace) -> int:
     """Run the demo; 1 if a picture could not be watermarked."""
     _need_extra()
-    pictures = list(_pictures(arguments.images))
     out = Path(arguments.out)
+    given = pictures(arguments.images, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -39,21 +41,25 @@ def demo(arguments: argparse.Namespace) -> int:
     # What is not held is what `faaskit doctor` is for, and a picture that is none is told
     # in its row.
     logging.getLogger("faaskit").setLevel(logging.CRITICAL)
-    from faaskit.cli.watermark import app, photos, watermark_denied, watermarked
+    from faaskit.cli.watermark import app
 
     with app:
-        ended = _deliver(pictures)
-        for item in watermarked.list():
-            (out / item.key).write_bytes(watermarked.get(item.key).body or b"")
-        _print_table(ended)
-        _print_bill(list(ended.values()))
-        key = f"raw/{pictures[0][0]}"
-        denied = watermark_denied.invoke(s3_event(photos.name, key))
-        print("\nThe same without s3:PutObject in the role:")
-        print(f"  {denied.payload['errorType']}: {denied.payload['errorMessage']}")
-    failed = [name for name, invocation in ended.items() if not invocation.ok]
-    print(f"\n{len(ended) - len(failed)} of {len(ended)} pictures are in {out}/")
-    return 1 if failed else 0
+        ended = _deliver(given)
+        rows = [
+            _row(picture, invocation, out) for picture, invocation in zip(given, ended, strict=True)
+        ]
+        denied = _denied(given, ended)
+        bill = app.invoker.bill
+    if arguments.json:
+        report = {"pictures": rows, "bill": _bill_facts(bill), "denied": denied}
+        print(json.dumps(report, indent=2))
+    else:
+        _print_table(rows)
+        _print_denied(denied)
+        _print_bill(bill, [invocation for invocation in ended if invocation.ok])
+        good = sum(row["output"] is not None for row in rows)
+        print(f"\n{good} of {len(rows)} pictures are in {out}/")
+    return 1 if any(row["error"] for row in rows) else 0
 
 
 def _need_extra() -> None:
@@ -66,127 +72,138 @@ def _need_extra() -> None:
     del PIL, tqdm
 
 
-def _pictures(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield each picture's name, unlike all others, and its bytes; all or an error."""
-    if not paths:
-        yield "landscape.png", landscape()
-        return
-    used: set[str] = set()
-    for path in map(Path, paths):
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            msg = f"{path} can't be read: {error.strerror}"
-            raise DefinitionError(msg) from error
-        names = (f"{path.stem}{number}{path.suffix}" for number in _numbers())
-        # By the stem: the results' suffix may be another one.
-        name = next(name for name in names if Path(name).stem not in used)
-        used.add(Path(name).stem)
-        yield name, data
-
-
-def _numbers() -> Iterator[str]:
-    yield ""
-    yield from (f"-{number}" for number in itertools.count(2))
-
-
-def _deliver(pictures: Sequence[tuple[str, bytes]]) -> dict[str, Invocation]:
-    """Put the pictures into the bucket and wait for the invocations that follow."""
+def _deliver(given: Sequence[Picture]) -> list[Invocation]:
+    """Put the pictures into the bucket; return the invocations that follow, in their order."""
     from tqdm import tqdm
 
     from faaskit.cli.watermark import app, photos
 
-    ended: list[Invocation] = []
+    for picture in given:
+        photos.put(f"raw/{picture.name}", picture.data)
+    # Nothing is delivered yet: this says which request is which picture's.
+    requests = {_key(event.event): event.request_id for event in app.pending()}
+    ended: dict[str, Invocation] = {}
     done = threading.Semaphore(0)
 
     def note(invocation: Invocation) -> None:
-        ended.append(invocation)
+        ended[invocation.request_id] = invocation
         done.release()
 
     with app.running(concurrency=_CONCURRENCY, on_delivery=note):
-        for name, data in pictures:
-            photos.put(f"raw/{name}", data)
-        for _ in tqdm(pictures, unit="picture", file=sys.stderr):
+        # None: a bar is for a terminal
+        for _ in tqdm(given, unit="picture", file=sys.stderr, disable=None):
             if not done.acquire(timeout=_PATIENCE_S):
                 msg = (
                     f"no picture was finished within {_PATIENCE_S} s, and {len(app.pending())} "
                     "wait; `faaskit doctor` says whether invocations work here"
                 )
                 raise SandboxError(msg, step="deliver")
-    order = {name: place for place, (name, _) in enumerate(pictures)}
-    found = {_picture_of(invocation): invocation for invocation in ended}
-    return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+    return [ended[requests[f"raw/{picture.name}"]] for picture in given]
 
 
-def _picture_of(invocation: Invocation) -> str:
-    """Return whose invocation it is; it says so first of all, and then may fail."""
-    found = re.search(r"^picture raw/(.+)$", invocation.logs, re.MULTILINE)
-    return found[1] if found else invocation.request_id
+def _key(event: bytes) -> str:
+    return unquote_plus(json.loads(event)["Records"][0]["s3"]["object"]["key"])
 
 
-def _print_table(ended: dict[str, Invocation]) -> None:
-    rows: list[Sequence[Any]] = [
-        ("picture", "request", "status", "duration", "billed", "memory used", "cost")
-    ]
-    for name, invocation in ended.items():
-        meter = invocation.meter
-        rows.append(
-            (
-                name,
-                invocation.request_id,
-                invocation.status,
-                f"{meter.duration_ms:.0f} ms",
-                f"{meter.billed_duration_ms} ms",
-                f"{meter.max_memory_used_mb} MB",
-                f"${meter.cost_usd:.10f}",
-            )
+def _row(picture: Picture, invocation: Invocation, out: Path) -> dict[str, Any]:
+    """Return what there is to tell of a picture; the result is written to its file."""
+    meter = invocation.meter
+    output, error = None, None
+    if invocation.ok:
+        output = out / invocation.payload["output"]
+        error = _write(output)
+    return {
+        "picture": picture.path,
+        "request_id": invocation.request_id,
+        "status": invocation.status,
+        "duration_ms": meter.duration_ms,
+        "billed_duration_ms": meter.billed_duration_ms,
+        "max_memory_used_mb": meter.max_memory_used_mb,
+        "cost_usd": f"{meter.cost_usd:f}",
+        "output": None if output is None or error else str(output),
+        "note": invocation.payload["note"] if invocation.ok else "",
+        "error": error if invocation.ok else str(invocation.error),
+    }
+
+
+def _write(path: Path) -> str | None:
+    """Take a result out of the bucket into a file; return what went wrong."""
+    from faaskit.cli.watermark import watermarked
+
+    try:
+        path.write_bytes(watermarked.get(path.name).body or b"")
+    except OSError as error:
+        return f"{path} can't be written: {error.strerror}"
+    return None
+
+
+def _denied(given: Sequence[Picture], ended: Sequence[Invocation]) -> dict[str, Any] | None:
+    """Do one of the pictures again without the permission; None if none went well."""
+    from faaskit.cli.watermark import photos, watermark_denied
+
+    good = [picture for picture, each in zip(given, ended, strict=True) if each.ok]
+    if not good:
+        return None
+    smallest = min(good, key=lambda picture: len(picture.data))
+    invocation = watermark_denied.invoke(s3_event(photos.name, f"raw/{smallest.name}"))
+    return {
+        "picture": smallest.path,
+        "request_id": invocation.request_id,
+        "status": invocation.status,
+        "error_type": invocation.payload["errorType"],
+        "reason": invocation.payload["errorMessage"],
+    }
+
+
+def _bill_facts(bill: Bill) -> dict[str, Any]:
+    return {
+        "total_usd": f"{bill.total_usd:f}",
+        "functions": {
+            name: attrs.asdict(of_one)
+            | {"gb_seconds": f"{of_one.gb_seconds:f}", "cost_usd": f"{of_one.cost_usd:f}"}
+            for name, of_one in sorted(bill.by_function().items())
+        },
+    }
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    lines = [("picture", "request", "status", "duration", "billed", "memory used", "cost")]
+    lines += [
+        (
+            printable(row["picture"]),
+            row["request_id"],
+            row["status"],
+            f"{row['duration_ms']:.0f} ms",
+            f"{row['billed_duration_ms']} ms",
+            f"{row['max_memory_used_mb']} MB",
+            f"${float(row['cost_usd']):.10f}",
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
     print()
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    for name, invocation in ended.items():
-        if invocation.error is not None:
-            print(f"{name}: {invocation.error}")
+        note = f" ({row['note']})" if row["note"] else ""
+        print(f"{printable(row['picture'])}: {row['error'] or row['output']}{note}")
 
 
-def _print_bill(ended: list[Invocation]) -> None:
-    from faaskit.cli.watermark import app, watermark
+def _print_denied(denied: dict[str, Any] | None) -> None:
+    if denied is not None:
+        print("\nThe same without s3:PutObject in the role:")
+        print(f"  {denied['error_type']}: {denied['reason']}")
 
-    print(f"\n{app.invoker.bill}")
-    good = [invocation for invocation in ended if invocation.ok]
+
+def _print_bill(bill: Bill, good: Sequence[Invocation]) -> None:
+    from faaskit.cli.watermark import watermark
+
+    print(f"\n{bill}")
     if good:
         mean = sum(invocation.meter.duration_ms for invocation in good) / len(good)
         size = watermark.config.memory_size
         total = estimate(requests=_MILLION, duration_ms=mean, memory_size=size).total_usd
         print(
-            f"\nA million such calls, {math.ceil(mean)} ms each at {size} MB, would cost "
+            f"\nA million calls of watermark, {math.ceil(mean)} ms each at {size} MB, would cost "
             f"${total:,.2f} on AWS (us-east-1, no free tier)."
         )
-
-
-def landscape() -> bytes:
-    """Draw a picture, so that the demo runs anywhere."""
-    from PIL import Image, ImageDraw, ImageFilter
-
-    width, height = 1600, 1000
-    sky = Image.linear_gradient("L").resize((width, height))
-    picture = Image.composite(
-        Image.new("RGB", (width, height), (255, 180, 120)),
-        Image.new("RGB", (width, height), (40, 70, 140)),
-        sky,
-    )
-    pen = ImageDraw.Draw(picture)
-    pen.ellipse((1050, 380, 1290, 620), (255, 235, 190))
-    picture = picture.filter(ImageFilter.GaussianBlur(3))
-    pen = ImageDraw.Draw(picture)
-    for depth, colour in enumerate([(90, 80, 120), (60, 60, 95), (35, 40, 65)]):
-        base = 600 + depth * 130
-        ridge = [
-            (x, base + 70 * math.sin(x / (170 - depth * 40) + depth * 2) + 30 * math.sin(x / 45))
-            for x in range(0, width + 20, 20)
-        ]
-        pen.polygon([(0, height), *ridge, (width, height)], colour)
-    out = io.BytesIO()
-    picture.save(out, "PNG")
-    return out.getvalue()

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="watermark pictures in sandboxed functions")
     demo.add_argument("images", nargs="*", metavar="IMAGE", help="default: one drawn for this")
     demo.add_argument("--out", default="faaskit-demo", metavar="FOLDER", help="for the results")
+    demo.add_argument("--json", action="store_true", help="all that it says, for programs")
     invoke = commands.add_parser("invoke", help="run one function once")
     invoke.add_argument("function", metavar="MODULE:FUNCTION")
     invoke.add_argument("--event", metavar="FILE", help="JSON; '-' is standard input")

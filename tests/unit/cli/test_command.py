@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from faaskit.cli import main
 
@@ -112,44 +110,3 @@ def test_doctor_tells_what_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["level"] == ("process" if report["why_not_namespace"] else "namespace")
     disk = report["promises"][4]["held"]
     assert disk == ("held" if report["level"] == "namespace" else "in part")
-
-
-def _demo(tmp_path: Path, *images: str) -> subprocess.CompletedProcess[str]:
-    # A process of its own: the demo's app is a module's, and is closed at the end.
-    return subprocess.run(
-        [sys.executable, "-m", "faaskit", "demo", "--out", str(tmp_path / "out"), *images],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-
-
-def test_demo_watermarks_and_denies(tmp_path: Path) -> None:
-    """Good pictures come out changed, bad ones are told, one name twice loses nothing."""
-    for folder, colour in (("a", "navy"), ("b", "teal")):
-        (tmp_path / folder).mkdir()
-        Image.new("RGB", (300, 200), colour).save(tmp_path / folder / "same.jpg")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
-    names = [str(tmp_path / name) for name in ("a/same.jpg", "b/same.jpg", "bad.png")]
-    ended = _demo(tmp_path, *names)
-    assert ended.returncode == 1, ended.stderr
-    assert "bad.png: UnidentifiedImageError" in ended.stdout
-    assert "2 of 3 pictures" in ended.stdout
-    assert "not authorized to perform: s3:PutObject" in ended.stdout
-    made = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in made] == ["same-2-watermarked.jpeg", "same-watermarked.jpeg"]
-    for path in made:
-        with Image.open(path) as picture:
-            assert picture.size == (300, 200)
-            colours = picture.getcolors(300 * 200)
-            assert colours is not None
-            assert len(colours) > 10  # the text is in it
-
-
-def test_demo_without_its_file(tmp_path: Path) -> None:
-    """A file that is not there is told before anything is made."""
-    ended = _demo(tmp_path, "nothing.jpg")
-    assert ended.returncode == 2
-    assert "nothing.jpg can't be read" in ended.stderr
-    assert not (tmp_path / "out").exists()

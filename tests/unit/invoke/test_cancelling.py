@@ -152,8 +152,9 @@ def test_cancelling_a_task_kills_its_function_alone(invoker: Invoker, lifeline: 
         with pytest.raises(asyncio.CancelledError):
             await goes
         await asyncio.to_thread(killed.wait_end)
-        while (found := await again()) is None:
-            pass  # the test's timeout ends it
+        found = None
+        while found is None:  # the test's timeout ends it
+            found = await again()
         held.let_go("on")
         return found, (await stays).result()
 

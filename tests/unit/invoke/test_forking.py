@@ -98,7 +98,7 @@ POOL = """
 
 
 def test_in_a_pool_of_processes(start: Callable[..., Script]) -> None:
-    """Multiprocessing's workers end by a signal or os._exit, and leave nobody all the same."""
+    """Workers end by a signal or os._exit, and leave nobody all the same."""
     script = start(POOL)
     script.wait_line("all")
     assert script.wait_last() == 0
