@@ -9,71 +9,98 @@ there under the package name ``_faaskit_child``.
 Theory of operation
 ===================
 
-Four actors, each a file::
+The actors, each a file::
 
-    app        keeper.py, line.py        the user's program; has threads
+    app          keeper.py, line.py        the user's program; has threads
      │ exec
-    launcher   launcher.py               one for each Invoker; a session of its own
+    launcher     launcher.py, watchdog.py  one for each Invoker; a session of its own
      │ exec
-    template   template.py               one for each function; has run INIT
+    template     template.py               one for each function; has run INIT
      │ fork
-    environment  inside.py, handler.py   one for each call
+    environment  inside.py, handler.py     one for each call
+
+At the level "namespace" two more stand between launcher and template, and wait (jail.py): the
+*doorkeeper*, in the host's namespaces, and the *warden*, pid 1 of a pid namespace, which makes
+the view (view.py). Beside each environment sits an idle pid 1 of its own.
 
 Channels
 --------
 - *Orders*: a socket from the app to the launcher, one way. Any thread may send one; a
   message is atomic, and the descriptors that belong to it travel with it.
+- *Table* (table.py): memory that both map, a row for each environment. The app writes what
+  runs and until when; the launcher writes pids and what it has seen. Nobody is woken by it.
 - *Line*: three pipes between the app and one environment (or a template during INIT):
   event in, reply out, log out. They never touch descriptors 0 to 2. The app makes them, so
   no descriptor ever comes from below.
 - *Verdict*: a fourth pipe, from the launcher to the app: how it ended, and what it used.
-  Exactly one is told for each line, or the pipe ends with the launcher. Whoever waits for a
+  It is told once for each line, or the pipe ends with the launcher. Whoever waits for a
   function waits on the line and the verdict at once, and so never waits for ever.
-- *Link*: a socket between the launcher and a template: orders to fork, reports of pids and
-  exit statuses.
+- *Link*: a socket between the launcher and a template, and the environments until they have
+  introduced themselves. The kernel adds the sender's pid to each message.
 
 The way of one call
 -------------------
-1. The app takes a line whose environment has said READY, writes the event into it, and
-   tells the launcher that it runs. The launcher's clock for the timeout starts there.
-2. Every 5 ms the launcher reads the memory of all that run, and looks for deadlines.
-3. The result comes up the line; the app's clock stops. The app tells the launcher, which
-   reads the CPU time and the peak memory of the tree *while it is still there*, kills it,
-   and tells the verdict. In the same message the next environment is ordered.
+1. The app takes a line whose environment has said READY, writes the event into it, and its
+   deadline into the table. It wakes the launcher only if that sleeps.
+2. Every 5 ms the launcher reads the memory and the CPU time of all that run, and looks for
+   deadlines. It sleeps 100 ms after the last call.
+3. The result comes up the line; the app's clock stops. Where the function left no process the
+   app reads from the kernel what it used, orders its end and its successor in one message, and
+   goes on. Else the launcher reads it of the whole tree, kills it, and tells the verdict.
+
+Who has what rights
+-------------------
+- The launcher has the app's. As root it runs ahead of whatever it has to end.
+- The view is made by whoever may mount: root, or the first process of a user namespace. The
+  template is in a user namespace below that one, so for it all mounts of the view are locked.
+  It keeps the right to make namespaces and to mount, within its own.
+- A root app's functions run under a host uid that nobody has: uid 0 could write the kernel's
+  settings, with no capability at all. Root's files are shown to it as its own, read-only.
+- An environment gives up every capability, sets no_new_privs, and puts itself under Landlock
+  as the last thing, because a process under Landlock can't mount. A few calls to the kernel
+  are not answered, since its template (seccomp.py).
 
 Who may be lied to about what
 -----------------------------
 - An environment may write anything into its line: the decoder bounds it, and what is no
   message ends the call. It can't lower its bill: both clocks and all figures are outside.
-- A template may have been taken over by INIT code. It can lie about pids and statuses: a pid
-  is believed only if the kernel says that it is a child of that template, signals go by
-  pidfd, and the verdict of what the launcher kills does not wait for the template's report.
-  What it can spoil is its own function.
-- At this level ("process") all run as the same user: nothing but their good manners keeps
-  functions from each other's files and processes. That is the level "namespace"'s business.
+- A template may have been taken over by INIT code. It can lie about exit statuses, keep them
+  back, or fork wrongly; the verdict of what the launcher kills does not wait for it. A pid is
+  believed because the kernel tells it, and only of a child of that template. What it can
+  spoil is its own function: the freshness of its next calls, not anybody else's safety.
+- At the level "process" all run as the same user: nothing but their good manners keeps
+  functions from each other's files and processes.
 
 Ends
 ----
 - An environment is a *subreaper*: a daemon that the function makes by forking twice becomes
-  its child, and is found, counted and killed with it. When an environment ends by itself,
-  what it leaves becomes the launcher's child (a subreaper, too) and is killed on sight.
-- A tree is killed by stopping all of it first, over and over until a walk finds nobody new;
-  where there are pids cgroups, by forbidding it to fork and killing the group's members.
+  its child, and is found, counted and killed with it.
+- In a jail, to kill an environment's pid 1 is to kill all that it started; to kill the
+  doorkeeper is to kill the function.
+- Else a tree is killed by stopping all of it first, over and over until a walk finds nobody
+  new; where there are pids cgroups, by forbidding it to fork and killing the group's members.
+  What an environment leaves when it ends by itself becomes the launcher's child (a subreaper,
+  too) and is killed on sight.
 - The app dies: its pidfd tells the launcher, which kills everything and ends. The pidfd, not
   only the end of the socket, because a process that the app forked may hold that open; not
   PDEATHSIG, because that fires when the app's *thread* ends which started the launcher.
-- The launcher dies: templates, then environments die by PDEATHSIG (they and their parents
-  have one thread). The app sees the verdict pipes end. Daemons of functions and files are
-  left; the next launcher sweeps what carries the pid and start time of one that is gone.
+- The launcher dies: doorkeepers, templates, then environments die by PDEATHSIG (they and
+  their parents have one thread). The app sees the verdict pipes end. Daemons of functions
+  and files are left; the next launcher sweeps what carries the pid and start time of one
+  that is gone.
 - A template dies: its environments die with it; parked ones are replaced, running ones are
   reported as a failure of the sandbox.
 
 Races that an order prevents
 ----------------------------
-- A template waits for ``go`` until its limits are set: no code of the user's runs without.
-- An environment asks who its parent is after it has set PDEATHSIG: one that has ended before
+- The app writes a deadline and then looks whether the launcher sleeps; the launcher says that
+  it sleeps and then looks at the deadlines. One of the two sees the other.
+- A template waits for ``go`` until it is watched: no code of the user's runs without.
+- Every process asks who its parent is after it has set PDEATHSIG: one that has ended before
   would never send the signal.
-- READY may overtake the report of the pid. An order to end an environment whose pid is not
-  known waits for the report, and not the launcher for it.
+- READY may overtake the pid on its way to the launcher. An order to end an environment whose
+  pid is not known waits for it, and not the launcher.
+- A row is another environment's as soon as the app has given it back. The launcher takes it
+  from the former one when the order for the new one comes.
 - The tree's root is stopped by pidfd before it is walked: its pid can't be another's then.
 """
