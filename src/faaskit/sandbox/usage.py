@@ -21,6 +21,7 @@ __all__ = [
     "resident",
     "shared_memory",
     "state",
+    "threads",
 ]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -133,6 +134,14 @@ def reaped_cpu_time_ns(pid: int) -> int:
     """Return the CPU time of the children that a process has waited for, in ticks of 10 ms."""
     fields = _stat(pid)
     return (int(fields[13]) + int(fields[14])) * _TICK_NS if len(fields) > 14 else 0  # noqa: PLR2004
+
+
+def threads(pid: int) -> int:
+    """Return how many threads a process has; 0 where it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2
+    except OSError:
+        return 0
 
 
 def state(pid: int) -> bytes:

@@ -101,8 +101,11 @@ class Watchdog:
             self._saw(watched, root)
             self._condemn(watched, "out_of_memory")
             return False
-        if len(below) > limits.PROCESSES:
-            self._condemn(watched, "exit", exit_code=None, detail="more than 1,024 processes")
+        if usage.threads(pid) + sum(map(usage.threads, below)) > limits.PROCESSES:
+            # Where there is a pids cgroup, the kernel has refused them before.
+            self._condemn(
+                watched, "exit", exit_code=None, detail="more than 1,024 processes and threads"
+            )
             return False
         if total > watched.memory_limit:
             return self._weigh(watched, root, below, now / _S)
