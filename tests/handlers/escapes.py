@@ -393,7 +393,7 @@ def fills_shared_memory(event: Any) -> Any:
 
 @_deed
 def shares_the_hoard_among_children(event: Any) -> Any:
-    for _ in range(16):
+    for _ in range(8):
         if os.fork() == 0:
             held = bytearray(40 * _MB)
             for offset in range(0, len(held), 4096):
