@@ -19,11 +19,16 @@ __all__ = ["invoke"]
 def invoke(arguments: argparse.Namespace) -> int:
     """Run it; the result goes to stdout, the log to stderr."""
     function = _function(arguments.function)
+    asked = {"memory_size": arguments.memory_size, "timeout": arguments.timeout}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    if changes:
+        function = function.with_config(**changes)
     invocation = function.invoke(_event(arguments.event))
     if arguments.json:
         print(json.dumps(_facts(invocation), indent=2))
     else:
-        sys.stderr.write(invocation.logs)
+        if not arguments.quiet:
+            sys.stderr.write(invocation.logs)
         print(invocation.raw.decode("utf-8", "replace"))
     return 0 if invocation.ok else 1
 

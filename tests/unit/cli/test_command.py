@@ -45,6 +45,21 @@ def test_invoke_a_plain_handler(
     assert "REPORT RequestId" in printed.err
 
 
+def test_invoke_with_another_size(handlers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Memory and time as asked for this once; an impossible one is AWS's error."""
+    sizes = ["--memory-size", "300", "--timeout", "7"]
+    assert main(["invoke", f"{handlers}:echo", *sizes, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["meter"]["memory_size"] == 300
+    assert main(["invoke", f"{handlers}:echo", "--memory-size", "127"]) == 2
+    assert "128" in capsys.readouterr().err
+
+
+def test_invoke_quietly(handlers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The result alone."""
+    assert main(["invoke", f"{handlers}:echo", "--quiet"]) == 0
+    assert capsys.readouterr() == ("{}\n", "")
+
+
 def test_the_event_may_come_from_a_pipe(
     handlers: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
