@@ -35,8 +35,12 @@ class Notebook:
 
     def end(self, number: str) -> tuple[str, str]:
         """Wait for a cell's end; return what it printed, and the name of its error or ''."""
-        reply = self._client.get_shell_msg(timeout=_PATIENCE_S)
-        assert reply["parent_header"]["msg_id"] == number
+        while True:
+            reply = self._client.get_shell_msg(timeout=_PATIENCE_S)
+            # A kernel that starts slowly is asked more than once whether it is there, and
+            # answers all of them.
+            if reply["parent_header"]["msg_id"] == number:
+                break
         printed = ""
         while True:
             message = self._client.get_iopub_msg(timeout=_PATIENCE_S)
