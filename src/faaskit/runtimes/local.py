@@ -319,6 +319,7 @@ class LocalEnvironment:
         end.init_duration_ms = self.init_duration_ms
         meter = Reading(keeper.table, ahead.row, self._limits.memory_size * _MB)
         self._began = True
+        meter.count_from_now()
         began = time.perf_counter_ns()
         for item in line.write(frames):
             yield from end.hear(item, began)
@@ -336,6 +337,7 @@ class LocalEnvironment:
                     now = time.perf_counter_ns()
                     end.init_duration_ms = (now - began) / 1e6
                     end.phase, began = "invoke", now
+                    meter.count_from_now()
                     meter.start_handler(self._limits.timeout)
                     continue
                 yield from end.hear(item, began)

@@ -322,12 +322,16 @@ class Template:
         assert self.keeper is not None
         orders = [finish]
         ordered: list[Ahead] = []
+        missing, ready = self._missing(limits)
         try:
-            for _ in range(min(2, self._missing(limits))):
+            for _ in range(min(2, missing)):
                 ahead, order = self.next_order(limits)
                 ordered.append(ahead)
                 orders.append(order)
-            self.keeper.order(orders, [end for one in ordered for end in one.line.theirs])
+            ends = [end for one in ordered for end in one.line.theirs]
+            # As long as there are others the next call does not wait for these.
+            urgent = not finish["measured"] or ready <= missing
+            self.keeper.order(orders, ends, urgent=urgent)
         except BaseException:
             for one in ordered:
                 self._put_back(one)
@@ -344,13 +348,14 @@ class Template:
         if last:
             self.discard()
 
-    def _missing(self, limits: Limits) -> int:
-        """Return how many fewer are ready than the load of this moment would use."""
+    def _missing(self, limits: Limits) -> tuple[int, int]:
+        """Return how many fewer are ready than this moment's load would use, and how many are."""
         with self._state:
             if self._phase != "ready" or self._fading:
-                return 0
-            wanted = max(self._floor, min(self._running + 1, _READY_MAX))
-            return max(0, wanted - len(self._ahead.get(limits, ())))
+                return 0, 0
+            wanted = max(self._floor, min(2 * self._running + 2, _READY_MAX))
+            ready = len(self._ahead.get(limits, ()))
+            return max(0, wanted - ready), ready
 
     def give(self, limits: Limits, one: Ahead) -> None:
         """Put an environment that was not used with those that are ready."""

@@ -57,12 +57,15 @@ class Reading:
         """Have the launcher kill it in so many seconds; its share of CPU is not held yet."""
         self._table.deadline[self._row] = time.monotonic_ns() + int(seconds * _S)
 
-    def start_handler(self, seconds: float) -> None:
-        """Have it killed in so many seconds, and what it uses from now on counted."""
-        table, row, now = self._table, self._row, time.monotonic_ns()
-        pid = table.pid[row]
+    def count_from_now(self) -> None:
+        """Have what it uses from now on counted. Before it has its event, or it may be over."""
+        pid = self._table.pid[self._row]
         if pid:
-            table.cpu_before[row] = usage.cpu_time_ns(pid)
+            self._table.cpu_before[self._row] = usage.cpu_time_ns(pid)
+
+    def start_handler(self, seconds: float) -> None:
+        """Have it killed in so many seconds, and its share of CPU held."""
+        table, row, now = self._table, self._row, time.monotonic_ns()
         table.deadline[row] = now + int(seconds * _S)
         table.started[row] = now
 

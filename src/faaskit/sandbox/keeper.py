@@ -49,7 +49,8 @@ class Keeper:
         self._rows = deque(range(1, ROWS))  # 0 is nobody's
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = str(Path(__file__).parent)
-        given = (theirs.fileno(), shared)
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        given = (theirs.fileno(), shared, self._bell)
         arguments = [*map(str, given), str(os.getpid()), tempfile.gettempdir()]
         try:
             self._process = subprocess.Popen(
@@ -64,6 +65,7 @@ class Keeper:
             )
         except OSError as error:
             ours.close()
+            os.close(self._bell)
             msg = f"the launcher could not be started: {error}; is {folder} readable?"
             raise SandboxError(msg, step="start the launcher", errno=error.errno) from error
         finally:
@@ -76,9 +78,21 @@ class Keeper:
         """The launcher's process."""
         return self._process.pid
 
-    def order(self, orders: Sequence[Mapping[str, Any]], descriptors: Sequence[int] = ()) -> None:
+    def order(
+        self,
+        orders: Sequence[Mapping[str, Any]],
+        descriptors: Sequence[int] = (),
+        *,
+        urgent: bool = True,
+    ) -> None:
         """
         Send orders, in one message, from any thread.
+
+        Args:
+            orders: Each with its ``op``.
+            descriptors: Those of all the orders, in their order.
+            urgent: Wake the launcher. Else it hears them when it looks next, within a tick:
+                to wake it is to have it run in the place of whoever does.
 
         Raises:
             LauncherLostError: The launcher is gone.
@@ -89,6 +103,8 @@ class Keeper:
                 socket.send_fds(self._control, [message], descriptors)
             else:
                 self._control.send(message)
+            if urgent:
+                os.eventfd_write(self._bell, 1)
         except OSError as error:
             msg = "the launcher is gone: it was killed from outside, or its Invoker was closed"
             raise LauncherLostError(msg, step="send an order", errno=error.errno) from error
@@ -119,10 +135,13 @@ class Keeper:
                 return
             self._closed = True
             self._control.close()
+            os.eventfd_write(self._bell, 1)
+            os.close(self._bell)
             self._process.wait()
 
     def abandon(self) -> None:
         """Forget a launcher that belongs to another process, of which this is a fork."""
         self._closed = True
         self._control.close()
+        os.close(self._bell)
         self._process.returncode = 0  # not this process's child: there is nothing to wait for

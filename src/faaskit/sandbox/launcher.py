@@ -78,6 +78,7 @@ class Launcher:
         self,
         control: socket.socket,
         table: Table,
+        bell: int,
         memfds: int,
         app: int,
         temporary: str,
@@ -117,7 +118,8 @@ class Launcher:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self._stopping = False
         self._poll = select.poll()
-        for descriptor in (control.fileno(), self._app, self._wake_read):
+        self._bell = bell
+        for descriptor in (bell, self._app, self._wake_read):
             self._poll.register(descriptor, select.POLLIN)
 
     def _on_sigterm(self, *_: object) -> None:
@@ -129,19 +131,15 @@ class Launcher:
         """Work until the app is gone or says so; leave nothing behind."""
         try:
             while not self._stopping:
-                ready = self._wait()
-                # Templates first: what they report (a pid) is what an order may be about.
-                control = False
-                for descriptor, _ in ready:
-                    if descriptor == self._control.fileno():
-                        control = True
-                    elif descriptor == self._app:
+                for descriptor, _ in self._wait():
+                    if descriptor == self._app:
                         return
-                    elif descriptor == self._wake_read:
-                        self._drain_wake()
+                    if descriptor in {self._wake_read, self._bell}:
+                        _drain(descriptor)
                     elif descriptor in self._links:  # not hung up meanwhile
                         self._hear(self._links[descriptor])
-                if control and not self._obey():
+                # After the templates: what they report (a pid) is what an order may be about.
+                if not self._obey():
                     return
                 self._reap()
                 self._tick()
@@ -154,22 +152,20 @@ class Launcher:
             return self._poll.poll(max(0, self._next_tick - now) / 1e6)
         # The app starts a function by writing its deadline, and then looks whether this side
         # is asleep. This side says that it is, and then looks at the deadlines once more.
+        # While it is awake it hears orders at every tick, and is not woken by each.
         self._table.asleep[0] = 1
+        self._poll.register(self._control, select.POLLIN)
         try:
             if self._nothing_runs():
                 return self._poll.poll()
             self._awake_until = now + _AWAKE_NS
             return []
         finally:
+            self._poll.unregister(self._control)
             self._table.asleep[0] = 0
 
     def _nothing_runs(self) -> bool:
         return not any(map(self._watchdog.deadline, self._environments.values()))
-
-    def _drain_wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_read, 512):
-                pass
 
     # Orders of the app
 
@@ -649,6 +645,12 @@ class Launcher:
         self._groups.close()
 
 
+def _drain(descriptor: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, 512):
+            pass
+
+
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
     """Return a message's sender on this host, and the descriptor that came with it or -1."""
     pid, passed = 0, -1
@@ -662,10 +664,10 @@ def _sender(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
 
 def main() -> None:
     """
-    Be the launcher: ``argv`` holds the descriptors of the control socket and of the table,
-    the app's pid and the folder for temporary files.
+    Be the launcher: ``argv`` holds the descriptors of the control socket, of the table and
+    of the bell, the app's pid and the folder for temporary files.
     """
-    control_fd, table_fd, app, temporary = *map(int, sys.argv[1:4]), sys.argv[4]
+    control_fd, table_fd, bell, app, temporary = *map(int, sys.argv[1:5]), sys.argv[5]
     kernel.adopt_orphans()
     if os.getppid() != app:
         return  # it was killed before this process came to watch it
@@ -682,4 +684,4 @@ def main() -> None:
     table, memfds = Table(table_fd), os.fstat(table_fd).st_dev
     os.close(table_fd)
     with socket.socket(fileno=control_fd) as control:
-        Launcher(control, table, memfds, app, temporary, usual).serve()
+        Launcher(control, table, bell, memfds, app, temporary, usual).serve()

@@ -302,3 +302,10 @@ def test_nothing_is_started_before_the_first_call() -> None:
         assert fresh._backend._keeper is None  # type: ignore[attr-defined]
         assert threading.active_count() == before
     assert fresh.closed
+
+
+def test_cpu_time_is_of_the_handler(invoker: Invoker) -> None:
+    """A short call has used some CPU, also where it is over before anybody can look."""
+    assert all(
+        invoker.invoke(ACT, {"do": "returns", "value": 1}).meter.cpu_time_ms > 0 for _ in range(20)
+    )
