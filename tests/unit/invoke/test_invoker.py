@@ -7,6 +7,7 @@ import json
 import math
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -306,6 +307,7 @@ def test_nothing_is_started_before_the_first_call() -> None:
 
 def test_cpu_time_is_of_the_handler(invoker: Invoker) -> None:
     """A short call has used some CPU, also where it is over before anybody can look."""
-    assert all(
-        invoker.invoke(ACT, {"do": "returns", "value": 1}).meter.cpu_time_ms > 0 for _ in range(20)
-    )
+    for _ in range(30):
+        invocation = invoker.invoke(ACT, {"do": "returns", "value": 1})
+        assert invocation.meter.cpu_time_ms > 0
+        time.sleep(0.005)  # a call after a pause finds an environment parked and a core idle
