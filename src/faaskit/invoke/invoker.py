@@ -161,6 +161,8 @@ class Invoker:
             if self._made is None:
                 from faaskit.runtimes.local import LocalBackend
 
+                if self.isolation == "process":
+                    _say_once()
                 self._made = LocalBackend(jailed=self.isolation == "namespace")
             return self._made
 
@@ -364,8 +366,6 @@ class Invoker:
         self, function: Invocable, data: bytes, request_id: str | None, handle: _Handle
     ) -> Invocation:
         self._refuse_closed()
-        if self.isolation == "process":
-            _say_once()
         nested = self._nested()
         if nested >= _LONGEST_CHAIN:
             msg = (

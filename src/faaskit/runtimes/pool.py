@@ -151,7 +151,8 @@ class Template:
         """Take it out of use once nothing runs in it."""
         with self._state:
             self._fading = True
-            now = self._running == 0
+            # INIT under way is somebody's call, which goes on to take an environment.
+            now = self._running == 0 and self._phase != "initialising"
         if now:
             self.discard()
 

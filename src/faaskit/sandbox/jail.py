@@ -85,10 +85,13 @@ def _shut_in(tell: int, *, network: bool) -> None:
     _map_self((view.FUNCTION_UID, view.FUNCTION_GID), outside)
     if not network:
         _raise_loopback()
+    # Before there is anybody who could trace it: the idle process shares this one's memory.
+    kernel.set_dumpable(dumpable=False)
     kernel.spawn_idle_init()
     template = os.fork()
     if template:
         _watch_over(template, tell)
+    kernel.set_dumpable(dumpable=True)
     os.close(tell)
     kernel.tie_to_parent(0)
     # A user namespace of the function's own would give it more of the kernel to try.
@@ -147,7 +150,6 @@ def _raise_loopback() -> None:
 
 def _watch_over(template: int, tell: int) -> NoReturn:
     """Be pid 1: wait for the template, tell the doorkeeper how it ended."""
-    kernel.set_dumpable(dumpable=False)
     os.dup2(tell, 0)
     os.closerange(1, _DESCRIPTORS)  # what the template has must end with it
     while True:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,9 @@ class Keeper:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = str(Path(__file__).parent)
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Not when it is closed: another thread may be about to ring, and the number could be
+        # another file's by then.
+        weakref.finalize(self, os.close, self._bell)
         given = (theirs.fileno(), shared, self._bell)
         arguments = [*map(str, given), str(os.getpid()), tempfile.gettempdir()]
         try:
@@ -65,7 +69,6 @@ class Keeper:
             )
         except OSError as error:
             ours.close()
-            os.close(self._bell)
             msg = f"the launcher could not be started: {error}; is {folder} readable?"
             raise SandboxError(msg, step="start the launcher", errno=error.errno) from error
         finally:
@@ -136,12 +139,10 @@ class Keeper:
             self._closed = True
             self._control.close()
             os.eventfd_write(self._bell, 1)
-            os.close(self._bell)
             self._process.wait()
 
     def abandon(self) -> None:
         """Forget a launcher that belongs to another process, of which this is a fork."""
         self._closed = True
         self._control.close()
-        os.close(self._bell)
         self._process.returncode = 0  # not this process's child: there is nothing to wait for

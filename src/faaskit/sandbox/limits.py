@@ -1,7 +1,7 @@
 """
-Limits that the launcher sets from outside: rlimits of templates, groups of processes.
+The kernel's own limits: rlimits, which a template sets itself, and groups of processes.
 
-Environments inherit a template's rlimits, so what is the same for all is set once here.
+Environments inherit a template's rlimits, so what is the same for all is set once there.
 """
 
 from __future__ import annotations
