@@ -25,6 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _DEEDS: dict[str, Callable[[Any], Any]] = {}
 _MB = 1024 * 1024
@@ -318,10 +320,7 @@ def leaves_settings(event: Any) -> Any:
 @_deed
 def draws_lots(event: Any) -> Any:
     drawn = [random.random(), str(uuid.uuid4()), tempfile.mktemp(), os.urandom(8).hex()]
-    if event.get("numpy"):
-        import numpy as np
-
-        drawn.append(float(np.random.random()))  # noqa: NPY002  # the global one is the point
+    drawn.append(float(np.random.random()))  # noqa: NPY002  # the global one is the point
     return drawn
 
 
@@ -380,15 +379,18 @@ def maps_memory(event: Any) -> Any:
 @_deed
 def fills_a_memory_file(event: Any) -> Any:
     descriptor = os.memfd_create("hoard")
-    while True:
-        os.write(descriptor, b"\1" * _MB)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(descriptor, b"\1" * _MB)
+    time.sleep(600)
 
 
 @_deed
 def fills_shared_memory(event: Any) -> Any:
-    with open("/dev/shm/hoard", "wb", buffering=0) as file:
+    with open("/dev/shm/hoard", "wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\1" * _MB)
+    time.sleep(600)
 
 
 @_deed

@@ -280,7 +280,7 @@ def test_what_it_leaves_is_gone(invoker: Invoker, do: str) -> None:
 
 def test_random_numbers_do_not_repeat(invoker: Invoker) -> None:
     """Forked from one template, no two environments draw the same."""
-    drawn = [tried(invoker, "draws_lots", numpy=True)[1] for _ in range(6)]
+    drawn = [tried(invoker, "draws_lots")[1] for _ in range(6)]
     for column in zip(*drawn, strict=True):
         assert len(set(column)) == len(column)
 
@@ -348,8 +348,9 @@ def test_threads_run_out(invoker: Invoker) -> None:
 def test_memory_is_held(invoker: Invoker, do: str, event: Any) -> None:
     """However it is taken: mapped, shared, in files without a name, among children."""
     invocation = invoker.invoke(ESCAPE, {"do": do, **event})
-    refused = invocation.ok and invocation.payload[0] == "refused"  # by the backstop, ahead
-    assert refused or invocation.status == "out_of_memory"
+    # One huge private mapping is refused by the backstop, before its first page.
+    ahead = do == "maps_memory" and invocation.ok and invocation.payload == ["refused", "ENOMEM"]
+    assert ahead or invocation.status == "out_of_memory"
     assert invocation.meter.max_memory_used_mb < 256 + 100
 
 

@@ -24,6 +24,10 @@ __all__ = ["Opened", "keep_private", "open_for", "private_folders"]
 _TASK_ROOT = "/var/task"  # AWS's; the view has such a folder
 _FRESH = ("/tmp", "/dev", "/proc", "/var/task")  # noqa: S108  # its name in there
 _MOVED = "/mnt"
+_SHUT = frozenset(
+    f"/{name}"
+    for name in ("etc", "home", "mnt", "opt", "root", "run", "srv", "tmp", "var", "var/tmp")
+)
 
 _lock = threading.Lock()
 _private: set[str] = set()
@@ -124,6 +128,4 @@ def _shut() -> set[str]:
     home = Path.home()
     temporary = Path(tempfile.gettempdir())
     folders = {home, *home.parents, temporary, *temporary.parents}
-    for path in ("/tmp", "/var/tmp", "/run", "/var", "/etc", "/opt", "/mnt", "/srv"):  # noqa: S108
-        folders.add(Path(path))
-    return {str(folder) for folder in folders}
+    return {str(folder) for folder in folders} | _SHUT
