@@ -199,6 +199,8 @@ def _whole(
     value: object, owner: str, parameter: str, limits: tuple[int, int | None], unit: str
 ) -> int:
     low, high = limits
+    if type(value) is int and low <= value and (high is None or value <= high):
+        return value
     number = _index(value)
     takes = f"a whole number{f' of {unit}' if unit else ''}"
     takes += f" from {low:,} to {high:,}" if high is not None else f", {low:,} or more"

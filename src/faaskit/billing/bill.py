@@ -8,9 +8,11 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Final, Literal
 
-from attrs import evolve, frozen
+from attrs import Factory, define, frozen
 
-from faaskit.billing.exact import tidy, total
+from faaskit.billing.cost import cost_usd
+from faaskit.billing.exact import tidy, to_gb_seconds, total
+from faaskit.billing.memory_tier import MemoryTier
 from faaskit.billing.meter import Meter, Status
 
 __all__ = ["Bill", "BillRecord", "FunctionBill"]
@@ -60,6 +62,51 @@ class FunctionBill:
     cost_usd: Decimal = Decimal(0)
 
 
+@define
+class _Counted:
+    """
+    What one function's bill is made of. Whole numbers: to price each call would slow it.
+
+    Attributes:
+        billed_ms: By what the price of a millisecond depends on: memory size, ephemeral
+            storage, architecture.
+    """
+
+    invocations: int = 0
+    errors: int = 0
+    inits: int = 0
+    requests: int = 0
+    billed_ms: dict[tuple[int, int, str], int] = Factory(dict)
+
+    def add(self, record: BillRecord) -> None:
+        meter = record.meter
+        if record.status == "init":
+            self.inits += 1
+        else:
+            self.invocations += 1
+            self.errors += record.status != "ok"
+        self.requests += meter.requests
+        key = meter.memory_size, meter.ephemeral_storage, meter.architecture
+        self.billed_ms[key] = self.billed_ms.get(key, 0) + meter.billed_duration_ms
+
+    def priced(self) -> FunctionBill:
+        gb_seconds, cost = [], []
+        requests = self.requests
+        for (memory_size, ephemeral_storage, architecture), billed_ms in self.billed_ms.items():
+            gb_seconds.append(to_gb_seconds(Decimal(memory_size), Decimal(billed_ms)))
+            tier = MemoryTier(memory_size, architecture)
+            cost.append(cost_usd(requests, billed_ms, tier, ephemeral_storage=ephemeral_storage))
+            requests = 0  # they are not of a size, and are paid for once
+        return FunctionBill(
+            invocations=self.invocations,
+            errors=self.errors,
+            inits=self.inits,
+            billed_duration_ms=sum(self.billed_ms.values()),
+            gb_seconds=tidy(total(*gb_seconds)),
+            cost_usd=tidy(total(*cost)),
+        )
+
+
 def _sum(bills: Collection[FunctionBill]) -> FunctionBill:
     return FunctionBill(
         invocations=sum(bill.invocations for bill in bills),
@@ -93,7 +140,7 @@ class Bill:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_function: dict[str, FunctionBill] = {}
+        self._by_function: dict[str, _Counted] = {}
         self._records: deque[BillRecord] = deque(maxlen=_RECORDS_KEPT)
 
     def record(self, function_name: str, status: Status, meter: Meter) -> None:
@@ -142,21 +189,10 @@ class Bill:
         self._add(BillRecord(function_name, "", "init", meter))
 
     def _add(self, record: BillRecord) -> None:
-        meter = record.meter
-        is_init = record.status == "init"
-        # Priced before the lock is taken: the arithmetic is the slow part.
-        billed_ms, gb_seconds, cost = meter.billed_duration_ms, meter.gb_seconds, meter.cost_usd
         with self._lock:
-            so_far = self._by_function.get(record.function_name, FunctionBill())
-            self._by_function[record.function_name] = evolve(
-                so_far,
-                invocations=so_far.invocations + (not is_init),
-                errors=so_far.errors + (record.status not in {"ok", "init"}),
-                inits=so_far.inits + is_init,
-                billed_duration_ms=so_far.billed_duration_ms + billed_ms,
-                gb_seconds=tidy(total(so_far.gb_seconds, gb_seconds)),
-                cost_usd=tidy(total(so_far.cost_usd, cost)),
-            )
+            if record.function_name not in self._by_function:
+                self._by_function[record.function_name] = _Counted()
+            self._by_function[record.function_name].add(record)
             self._records.append(record)
 
     @property
@@ -167,7 +203,7 @@ class Bill:
     def by_function(self) -> dict[str, FunctionBill]:
         """Return each function's bill by its name, as of now; the dict is the caller's."""
         with self._lock:
-            return dict(self._by_function)
+            return {name: counted.priced() for name, counted in self._by_function.items()}
 
     def records(self) -> tuple[BillRecord, ...]:
         """Return the last 10,000 records, the oldest first."""

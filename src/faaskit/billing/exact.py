@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from decimal import ROUND_CEILING, Context, Decimal, Inexact, InvalidOperation, Overflow
 from functools import reduce
@@ -10,7 +11,16 @@ from numbers import Integral
 from faaskit.definition import shown
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["difference", "exact_figure", "product", "tidy", "to_gb_seconds", "total", "whole_ms"]
+__all__ = [
+    "difference",
+    "exact_figure",
+    "product",
+    "tidy",
+    "to_gb_seconds",
+    "total",
+    "whole_ms",
+    "whole_ms_measured",
+]
 
 # A context of our own: the operators of Decimal round to the *caller's* context, and a
 # program that works with six digits would get six digits of a bill. 1,000 digits hold the
@@ -29,6 +39,8 @@ _EXACT = Context(
 )
 
 _ONE = Decimal(1)
+_FLOATS_ARE_SURE_MS = 1e9
+_MARGIN_MS = 1e-6
 _GB_SECONDS_PER_MB_MS = Decimal("9.765625E-7")  # 1/1024/1000, which ends in decimal
 
 
@@ -68,6 +80,15 @@ def whole_ms(*durations: Decimal) -> Decimal:
     The sum is rounded, not the parts; and the least that is billed is 1 ms.
     """
     return max(_ONE, total(*durations).to_integral_value(ROUND_CEILING, _EXACT))
+
+
+def whole_ms_measured(*durations: float) -> int:
+    """Return the same for floats, each of which counts as what it prints."""
+    roughly = sum(durations)
+    # Such a sum is off by less than the margin, which decides only next to a whole number.
+    if roughly < _FLOATS_ARE_SURE_MS and abs(roughly - round(roughly)) > _MARGIN_MS:
+        return max(1, math.ceil(roughly))
+    return int(whole_ms(*(exact_figure(one, "billing", "a duration") for one in durations)))
 
 
 def exact_figure(value: object, owner: str, parameter: str) -> Decimal:

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, get_args
 import attrs
 from attrs import field, frozen
 
-from faaskit.billing.exact import exact_figure, product, tidy, to_gb_seconds, total, whole_ms
+from faaskit.billing.cost import cost_usd
+from faaskit.billing.exact import exact_figure, tidy, to_gb_seconds, whole_ms_measured
 from faaskit.billing.memory_tier import MemoryTier
-from faaskit.billing.prices import published
 from faaskit.definition import (
     shown,
     validate_architecture,
@@ -25,6 +25,7 @@ __all__ = ["Meter", "Status"]
 Status = Literal["ok", "error", "timeout", "out_of_memory", "exit", "signal"]
 
 _OWNER: Final = "meter"
+_STATUSES: Final = get_args(Status)
 
 # A runtime reports these two and lives on, as after a handler's own exception; every other
 # Runtime.* is of an environment that ended.
@@ -50,8 +51,15 @@ def _architecture(value: object) -> str:
     return validate_architecture(value, _OWNER)
 
 
+def _is_plain(value: object) -> bool:
+    # What the sandbox measures. A meter is made in every call, and the exact look at a
+    # figure takes as long as everything else about it.
+    return type(value) is float and 0.0 <= value < math.inf
+
+
 def _milliseconds(value: Any) -> float:
-    exact_figure(value, _OWNER, "a duration")
+    if not _is_plain(value):
+        exact_figure(value, _OWNER, "a duration")
     return float(value)
 
 
@@ -59,13 +67,15 @@ def _optional_milliseconds(value: Any) -> float | None:
     return None if value is None else _milliseconds(value)
 
 
-def _megabytes(value: object) -> int:
+def _megabytes(value: Any) -> int:
+    if _is_plain(value):
+        return math.ceil(value)
     return math.ceil(exact_figure(value, _OWNER, "max_memory_used_mb"))
 
 
 def _check_status(_meter: Meter, _attribute: attrs.Attribute[str], value: object) -> None:
-    if value not in get_args(Status):
-        msg = f"{_OWNER}: status={shown(value)} is none; pass one of {', '.join(get_args(Status))}"
+    if value not in _STATUSES:
+        msg = f"{_OWNER}: status={shown(value)} is none; pass one of {', '.join(_STATUSES)}"
         raise DefinitionError(msg)
 
 
@@ -111,12 +121,7 @@ class Meter:
     def billed_duration_ms(self) -> int:
         """What is paid for: INIT, if it waited for it, and handler; whole ms, at least 1."""
         init_ms = 0.0 if self.init_duration_ms is None else self.init_duration_ms
-        return int(
-            whole_ms(
-                exact_figure(init_ms, _OWNER, "init_duration_ms"),
-                exact_figure(self.duration_ms, _OWNER, "duration_ms"),
-            )
-        )
+        return whole_ms_measured(init_ms, self.duration_ms)
 
     @property
     def memory_tier(self) -> MemoryTier:
@@ -136,15 +141,11 @@ class Meter:
         At the first tier's prices of us-east-1, without the free tier: a discount for
         volume belongs to a month, not to an invocation. ``estimate`` has both.
         """
-        prices = published()
-        billed_ms = Decimal(self.billed_duration_ms)
-        over = Decimal(self.ephemeral_storage - prices.included_storage_mb)
-        return tidy(
-            total(
-                product(Decimal(self.requests), prices.usd_per_request),
-                product(self.memory_tier.usd_per_ms, billed_ms),
-                product(to_gb_seconds(over, billed_ms), prices.usd_per_storage_gb_second),
-            )
+        return cost_usd(
+            self.requests,
+            self.billed_duration_ms,
+            self.memory_tier,
+            ephemeral_storage=self.ephemeral_storage,
         )
 
     def report_line(self) -> str:
