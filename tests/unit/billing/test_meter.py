@@ -45,6 +45,7 @@ def meter(**figures: Any) -> Meter:
         (0.0, 0.0, 1),
         (0.9, 0.1, 1),  # the binary fractions are a little more than 1
         (1.1, 2.2, 4),
+        (1.0, 1e-17, 2),  # a sum of floats would be 1
         (900_000.0, 129_999.5, 1_030_000),
     ],
 )
