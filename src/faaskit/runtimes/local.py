@@ -178,6 +178,7 @@ class LocalEnvironment:
         self._limits = limits
         self._template: Template | None = None
         self._ahead: Ahead | None = None
+        self._meter: Reading | None = None
         self._cancelled = False
         self._began = False
         self._finished = False
@@ -317,7 +318,7 @@ class LocalEnvironment:
         frames = wire.encode_message(wire.REQUEST, 0, header, request.event)
         end = Hearing(line, phase="invoke" if snapshot else "init")
         end.init_duration_ms = self.init_duration_ms
-        meter = Reading(keeper.table, ahead.row, self._limits.memory_size * _MB)
+        meter = self._meter = Reading(keeper.table, ahead.row, self._limits.memory_size * _MB)
         self._began = True
         meter.count_from_now()
         began = time.perf_counter_ns()
@@ -328,8 +329,8 @@ class LocalEnvironment:
             meter.start_handler(self._limits.timeout)
         else:
             meter.start_init(self._limits.init_timeout)
-        if keeper.table.asleep[0]:
-            keeper.order([])
+        template.replenish(self._limits, wake=bool(keeper.table.asleep[0]))
+        meter.open()
         finished = False
         while end.outcome is None:
             for item in line.listen():
@@ -347,7 +348,8 @@ class LocalEnvironment:
                     used = meter.read()
                     end.settle(used)
                     finish = {"op": "finish", "number": ahead.number, "measured": used is not None}
-                    template.follow_with(finish, self._limits)
+                    # Nothing runs in there any more, or there is a verdict to wait for.
+                    keeper.order([finish], urgent=used is None)
                     self._finished = True
                     if used is not None:
                         yield from map(log_of, line.rest_of_log())
@@ -399,6 +401,8 @@ class LocalEnvironment:
         if not self._finished and not ahead.line.told:
             with contextlib.suppress(SandboxError):
                 keeper.order([{"op": "abort", "number": ahead.number}])
+        if self._meter is not None:
+            self._meter.close()
         ahead.line.close()
         keeper.give_row(ahead.row)
         template.done()

@@ -313,26 +313,33 @@ class Template:
         }
         return Ahead(number, row, line), order
 
-    def follow_with(self, finish: dict[str, Any], limits: Limits) -> None:
+    def replenish(self, limits: Limits, *, wake: bool) -> None:
         """
-        Give an order that ends one environment and, in the same message, those that follow it.
+        Order what is to follow one that runs, while it does.
 
         One in its place, and one more where the pool is behind; it catches up in the next
         calls, and no call pays for many.
+
+        Args:
+            limits: Of those to come.
+            wake: Whether the launcher is to be woken in any case.
         """
         assert self.keeper is not None
-        orders = [finish]
+        orders: list[dict[str, Any]] = []
         ordered: list[Ahead] = []
         missing, ready = self._missing(limits)
         try:
-            for _ in range(min(2, missing)):
-                ahead, order = self.next_order(limits)
-                ordered.append(ahead)
-                orders.append(order)
-            ends = [end for one in ordered for end in one.line.theirs]
+            # No pipes for them is no failure of the call that runs.
+            with contextlib.suppress(SandboxError):
+                for _ in range(min(2, missing)):
+                    ahead, order = self.next_order(limits)
+                    ordered.append(ahead)
+                    orders.append(order)
             # As long as there are others the next call does not wait for these.
-            urgent = not finish["measured"] or ready <= missing
-            self.keeper.order(orders, ends, urgent=urgent)
+            urgent = wake or ready < missing
+            if orders or urgent:
+                ends = [end for one in ordered for end in one.line.theirs]
+                self.keeper.order(orders, ends, urgent=urgent)
         except BaseException:
             for one in ordered:
                 self._put_back(one)

@@ -2,8 +2,8 @@
 Reading what an environment used, from the kernel, as soon as it has answered.
 
 The launcher could tell it, but the caller would have to wait until that has woken up and read
-the same files. Where the function left processes, their figures are the launcher's business,
-which has watched them.
+the same files. Where the function left processes or threads, that is waited for: their figures
+are the launcher's business, and none of them runs on when the caller has the result.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Reading:
         self._table = table
         self._row = row
         self._limit = memory_limit
+        self._files: usage.Files | None = None
 
     def start_init(self, seconds: float) -> None:
         """Have the launcher kill it in so many seconds; its share of CPU is not held yet."""
@@ -69,24 +70,33 @@ class Reading:
         table.deadline[row] = now + int(seconds * _S)
         table.started[row] = now
 
+    def open(self) -> None:
+        """Get ready to read, while it runs."""
+        pid = self._table.pid[self._row]
+        if pid:
+            self._files = usage.Files(pid)
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        if self._files is not None:
+            self._files.close()
+
     def stop(self) -> None:
         """It has answered: no deadline any more."""
         self._table.deadline[self._row] = 0
 
     def read(self) -> Used | None:
-        """Return what it used; None where only the launcher can tell."""
-        table, row = self._table, self._row
-        pid = table.pid[row]
+        """Return what it used; None where only the launcher can tell, and end what it left."""
+        table, row, files = self._table, self._row, self._files
         before = table.cpu_before[row]
-        if not pid or not before:
+        if files is None or not before:
             return None
-        cpu = usage.cpu_time_ns(pid)
-        peak = usage.peak_resident(pid)
-        if not cpu or not peak or usage.children(pid):
+        alone = files.read()
+        if alone is None:
             return None
-        peak = max(peak, table.peak[row])
+        peak = max(alone.peak, table.peak[row])
         return Used(
-            cpu_ns=max(cpu + usage.reaped_cpu_time_ns(pid) - before, table.cpu[row]),
+            cpu_ns=max(alone.cpu_ns - before, table.cpu[row]),
             peak=peak,
             throttled_ns=table.throttled[row],
             over=peak > self._limit,
