@@ -11,9 +11,7 @@ from faaskit.billing.prices import published
 __all__ = ["cost_usd"]
 
 
-def cost_usd(
-    requests: int, billed_ms: int, tier: MemoryTier, *, ephemeral_storage: int
-) -> Decimal:
+def cost_usd(requests: int, billed_ms: int, tier: MemoryTier, *, ephemeral_storage: int) -> Decimal:
     """
     Return the price of requests, compute and storage, exact.
 

@@ -69,7 +69,7 @@ def _optional_milliseconds(value: Any) -> float | None:
 
 def _megabytes(value: Any) -> int:
     if _is_plain(value):
-        return math.ceil(value)
+        return math.ceil(float(value))
     return math.ceil(exact_figure(value, _OWNER, "max_memory_used_mb"))
 
 
