@@ -577,9 +577,13 @@ class _RunFuture(Future[Invocation]):
             self.set_running_or_notify_cancel()
 
 
+# ``json.dumps`` makes one anew for each call that wants anything but its defaults.
+_to_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
+
 def _encode(event: Any, name: str) -> bytes:
     try:
-        data = json.dumps(event, allow_nan=False, ensure_ascii=False).encode()
+        data = _to_json(event).encode()
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"the event for function {name!r} is not JSON: {error}; Lambda takes JSON values"
         raise PayloadError(msg) from error

@@ -347,11 +347,11 @@ class LocalEnvironment:
                     meter.stop()
                     used = meter.read()
                     end.settle(used)
-                    finish = {"op": "finish", "number": ahead.number, "measured": used is not None}
-                    # Nothing runs in there any more, or there is a verdict to wait for.
-                    keeper.order([finish], urgent=used is None)
                     self._finished = True
-                    if used is not None:
+                    if used is None:
+                        keeper.order([{"op": "finish", "number": ahead.number}])
+                    else:
+                        meter.over()
                         yield from map(log_of, line.rest_of_log())
                 elif end.hung_up and not finished:
                     finished = True

@@ -13,7 +13,7 @@ import time
 from attrs import frozen
 
 from faaskit.sandbox import usage
-from faaskit.sandbox.table import Table
+from faaskit.sandbox.table import OVER, Table
 
 __all__ = ["Reading", "Used"]
 
@@ -84,6 +84,10 @@ class Reading:
     def stop(self) -> None:
         """It has answered: no deadline any more."""
         self._table.deadline[self._row] = 0
+
+    def over(self) -> None:
+        """Nothing more is wanted of it: the launcher ends it when it looks next."""
+        self._table.deadline[self._row] = OVER
 
     def read(self) -> Used | None:
         """Return what it used; None where only the launcher can tell, and end what it left."""

@@ -165,7 +165,10 @@ class Launcher:
             self._table.asleep[0] = 0
 
     def _nothing_runs(self) -> bool:
-        return not any(map(self._watchdog.deadline, self._environments.values()))
+        return not any(
+            self._watchdog.deadline(watched) and not watched.told
+            for watched in self._environments.values()
+        )
 
     # Orders of the app
 
@@ -243,6 +246,8 @@ class Launcher:
             former = self._by_row.get(watched.row)
             if former is not None:
                 former.row = 0
+                if not former.told:
+                    self._condemn(former, "aborted")
             self._by_row[watched.row] = watched
             watched.group = self._groups.take()
             if not template.jailed:
@@ -263,11 +268,12 @@ class Launcher:
         """
         The app has its result: read what was used, kill, tell.
 
-        It reads that itself where the function left no process, and hears no verdict.
+        Where the function left nothing it has read that itself. Then it says so in the table,
+        and hears no verdict.
         """
         watched = self._find(order["number"])
         if watched is not None:
-            self._condemn(watched, "finished", measured=order.get("measured", False))
+            self._condemn(watched, "finished")
 
     def _abort(self, order: dict[str, Any], _: list[int]) -> None:
         watched = self._find(order["number"])

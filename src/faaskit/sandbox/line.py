@@ -232,9 +232,7 @@ class Line:
         """Whether a verdict waits here or has been heard: what was behind this line is gone."""
         if self._verdict not in self._open:
             return True
-        waiting = select.poll()
-        waiting.register(self._verdict, select.POLLIN)
-        return bool(waiting.poll(0))
+        return any(descriptor == self._verdict for descriptor, _ in self._poll.poll(0))
 
     def close(self) -> None:
         """Close this side's ends. What is behind them is killed by an order, not by this."""

@@ -15,9 +15,10 @@ from __future__ import annotations
 import mmap
 import os
 
-__all__ = ["ROWS", "Table", "create"]
+__all__ = ["OVER", "ROWS", "Table", "create"]
 
 ROWS = 16384
+OVER = -1
 _WORD = 8
 _COLUMNS = 8
 
@@ -30,7 +31,8 @@ class Table:
         descriptor: From ``create``; may be closed afterwards.
 
     Attributes:
-        deadline: Of what runs, in monotonic ns; 0 while nothing does. The app's.
+        deadline: Of what runs, in monotonic ns; 0 while nothing does, ``OVER`` when the app
+            has all that it wants of it. The app's.
         started: When the handler was given its event, in monotonic ns; 0 before, and so
             during INIT. The app's.
         cpu_before: CPU time of the environment before that, in ns. The app's.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import limits, usage
 from .cpu_share import CpuShare
+from .table import OVER
 from .weighing import PATIENCE_S, Weighing
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Watchdog:
         self._errands = errands
 
     def deadline(self, watched: Watched) -> int:
-        """Return when its time is up, in monotonic ns; 0 while nothing runs in it."""
+        """Return when its time is up, in monotonic ns; 0 while nothing runs in it, or OVER."""
         asked = self._table.deadline[watched.row] if watched.row else 0
         own = watched.deadline
         return min(asked, own) if asked and own else asked or own
@@ -62,6 +63,9 @@ class Watchdog:
             deadline: From ``deadline``, not 0.
             now: Monotonic, in ns.
         """
+        if deadline == OVER:
+            self._condemn(watched, "finished", measured=True)
+            return now
         if now >= deadline:
             if watched.hung_up:
                 self._condemn(watched, "exit", exit_code=None, detail="it closed its channel")
