@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import attrs
 from attrs import field, frozen
@@ -47,7 +47,6 @@ __all__ = [
     "SNAPSHOT_INIT_TIMEOUT_S",
     "SYNC_REQUEST_LIMIT_BYTES",
     "TIMEOUT_RANGE_S",
-    "Architecture",
     "FunctionConfig",
     "shown",
     "validate_architecture",
@@ -61,8 +60,7 @@ EPHEMERAL_STORAGE_RANGE_MB: Final = (512, 10_240)
 TIMEOUT_RANGE_S: Final = (1, 900)
 RETRY_ATTEMPTS_RANGE: Final = (0, 2)
 MAX_EVENT_AGE_RANGE_S: Final = (60, 21_600)
-Architecture = Literal["x86_64", "arm64"]
-ARCHITECTURES: Final[tuple[str, ...]] = get_args(Architecture)
+ARCHITECTURES: Final = ("x86_64", "arm64")
 
 # AWS's limits.
 ENVIRONMENT_LIMIT_BYTES: Final = 4096

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypedDict, overload
+from typing import Any, Generic, Literal, Protocol, TypedDict, overload
 
 from typing_extensions import ParamSpec, Self, TypeVar, Unpack
 
@@ -19,7 +19,6 @@ from faaskit.clock import SystemClock
 from faaskit.definition import (
     ASYNC_REQUEST_LIMIT_BYTES,
     HANDLER_LIMIT_CHARACTERS,
-    Architecture,
     FunctionConfig,
 )
 from faaskit.exceptions import (
@@ -45,6 +44,7 @@ Handler = Callable[..., Any]
 _P = ParamSpec("_P", default=...)
 _R_co = TypeVar("_R_co", covariant=True, default=Any)
 
+_Architecture = Literal["x86_64", "arm64"]
 # No Iterable: a str is one, and would be one path a letter.
 _Paths = tuple[str | os.PathLike[str], ...] | list[str] | list[Path]
 
@@ -58,7 +58,7 @@ class Settings(TypedDict, total=False):
     ephemeral_storage: int
     environment: Mapping[str, str] | None
     role: Role | None
-    architecture: Architecture
+    architecture: _Architecture
     description: str
     reserved_concurrency: int | None
     network: bool
@@ -488,7 +488,8 @@ def function(
 ) -> Callable[[Callable[_P, _R_co]], Function[_P, _R_co]]: ...
 
 
-# Written out once more, for help(), notebooks and the defaults.
+# What Settings has, once more: help() and notebooks show this signature, with its defaults.
+# A type checker sees to it that all of Settings is taken.
 def function(
     handler: Handler | None = None,
     /,
@@ -499,7 +500,7 @@ def function(
     ephemeral_storage: int = 512,
     environment: Mapping[str, str] | None = None,
     role: Role | None = None,
-    architecture: Architecture = "x86_64",
+    architecture: _Architecture = "x86_64",
     description: str = "",
     reserved_concurrency: int | None = None,
     network: bool = True,
