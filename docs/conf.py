@@ -21,9 +21,10 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 
 # Names that faaskit offers have to lead somewhere. Others may be named in a signature alone:
-# other projects', whose pages a build without a network can't look up, and what lives in a
-# file of a room and is not offered by the room.
+# other projects', whose pages a build without a network can't look up, what lives in a file
+# of a room and is not offered by the room, and what is private, such as type variables.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!faaskit\b).*"),
     ("py:class", r"faaskit\.\w+\.\w+\.\w+"),
+    ("py:.*", r"faaskit\.\w+\._\w+"),
 ]

@@ -10,9 +10,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from faaskit.clock import Clock, SystemClock
 from faaskit.events.asynchronous import AsynchronousQueue, DeadEvent, PendingEvent
@@ -20,7 +20,7 @@ from faaskit.events.delivery import Deliverer
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
 from faaskit.exceptions import DefinitionError, FaaskitError
-from faaskit.functions import Function, define
+from faaskit.functions import Function, Settings, define
 from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
@@ -42,6 +42,9 @@ from faaskit.runtimes.link import current_link
 __all__ = ["App"]
 
 _log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _CONCURRENCY = 16
 
@@ -125,20 +128,24 @@ class App:
     # --- what belongs to it -------------------------------------------------------------
 
     @overload
-    def function(self, handler: Callable[..., Any], /) -> Function: ...
+    def function(
+        self, handler: Callable[_P, _R], /, **settings: Unpack[Settings]
+    ) -> Function[_P, _R]: ...
 
     @overload
     def function(
-        self, handler: None = None, /, **parameters: Any
-    ) -> Callable[[Callable[..., Any]], Function]: ...
+        self, handler: None = None, /, **settings: Unpack[Settings]
+    ) -> Callable[[Callable[_P, _R]], Function[_P, _R]]: ...
 
-    def function(self, handler: Callable[..., Any] | None = None, /, **parameters: Any) -> Any:
+    def function(
+        self, handler: Callable[..., Any] | None = None, /, **settings: Unpack[Settings]
+    ) -> Any:
         """
         Make a handler a function of this app: ``@app.function`` or ``@app.function(…)``.
 
         Args:
             handler: What is decorated.
-            parameters: Those of ``faaskit.function``.
+            settings: The parameters of ``faaskit.function``.
 
         Returns:
             The Function; without a handler, the decorator.
@@ -147,7 +154,7 @@ class App:
             DefinitionError: A parameter out of AWS's range; or the app has a function of
                 that name, defined elsewhere.
         """
-        return define(handler, owner=self, **parameters)
+        return define(handler, owner=self, **settings)
 
     def bucket(self, name: str) -> Bucket:
         """

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Literal, Protocol, TypedDict, overload
 
-import attrs
+from typing_extensions import ParamSpec, Self, TypeVar, Unpack
 
 from faaskit.clock import SystemClock
 from faaskit.definition import (
@@ -34,9 +35,40 @@ from faaskit.runtimes.failures import error_of
 from faaskit.runtimes.link import current_link
 from faaskit.runtimes.python import Travelled, import_path, pack
 
-__all__ = ["Function", "Owner", "define", "function"]
+__all__ = ["Function", "Owner", "Settings", "define", "function"]
 
 Handler = Callable[..., Any]
+
+# A handler's parameters and its result. Their defaults make ``Function`` alone a type, too:
+# a function of any handler.
+_P = ParamSpec("_P", default=...)
+_R_co = TypeVar("_R_co", covariant=True, default=Any)
+
+_Architecture = Literal["x86_64", "arm64"]
+# No Iterable: a str is one, and would be one path a letter.
+_Paths = tuple[str | os.PathLike[str], ...] | list[str] | list[Path]
+
+
+class Settings(TypedDict, total=False):
+    """The parameters of ``function``, for whatever takes the same ones."""
+
+    name: str | None
+    memory_size: int
+    timeout: int
+    ephemeral_storage: int
+    environment: Mapping[str, str] | None
+    role: Role | None
+    architecture: _Architecture
+    description: str
+    reserved_concurrency: int | None
+    network: bool
+    snapshot: bool
+    readable: _Paths
+    retry_attempts: int
+    max_event_age: int
+    on_success: Any
+    on_failure: Any
+    dead_letter: Any
 
 
 class Owner(Protocol):
@@ -68,14 +100,14 @@ class Owner(Protocol):
         """Accept an asynchronous invocation, durably."""
 
 
-class _Source:
+class _Source(Generic[_P, _R_co]):
     """
     A handler's code, taken at the first invoke.
 
     Functions made by ``with_config`` share it, and so share a template.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Callable[_P, _R_co]) -> None:
         self.handler = handler
         self._lock = threading.Lock()
         self._travelled: Travelled | None = None
@@ -88,7 +120,7 @@ class _Source:
             return self._travelled
 
 
-class Function:
+class Function(Generic[_P, _R_co]):
     """
     A declared function. Calling it is a plain call: no sandbox, no role, for unit tests.
 
@@ -101,11 +133,11 @@ class Function:
     _borrows_name = False
     __name__: str
     __qualname__: str
-    __wrapped__: Handler
+    __wrapped__: Callable[_P, _R_co]
 
     def __init__(
         self,
-        source: _Source,
+        source: _Source[_P, _R_co],
         config: FunctionConfig,
         owner: Owner | None,
         statements: tuple[Statement, ...],
@@ -119,11 +151,11 @@ class Function:
         functools.update_wrapper(self, source.handler)
 
     @property
-    def __faaskit_handler__(self) -> Handler:
+    def __faaskit_handler__(self) -> Callable[_P, _R_co]:
         """The plain function: what a template runs when it finds this object."""
         return self._source.handler
 
-    def __faaskit_permit__(self, statement: Statement) -> Function:
+    def __faaskit_permit__(self, statement: Statement) -> Self:
         """Take one more statement into the role: ``@allow`` above ``@function``."""
         self._statements = (statement, *self._statements)
         self.role = self._make_role()
@@ -154,7 +186,7 @@ class Function:
             return function_arn(self.name)
         return function_arn(self.name, region=self._owner.region, account=self._owner.account)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
         """Call the plain function, here."""
         return self._source.handler(*args, **kwargs)
 
@@ -228,7 +260,7 @@ class Function:
             raise PayloadError(msg, size=len(data), limit=ASYNC_REQUEST_LIMIT_BYTES)
         return self._owner.send(self, data)
 
-    def with_config(self, **changes: Any) -> Function:
+    def with_config(self, **changes: Unpack[Settings]) -> Function[_P, _R_co]:
         """
         Return a function of the same code with other settings; this one is as it was.
 
@@ -431,19 +463,11 @@ def define(
     return made
 
 
-_PARAMETERS = {attribute.name for attribute in attrs.fields(FunctionConfig)} - {
-    "code",
-    "handler",
-    "layers",
-    "runtime",
-    "version",
-}
-
-
 def _refuse_unknown(where: str, parameters: Mapping[str, Any]) -> None:
-    unknown = sorted(set(parameters) - _PARAMETERS)
+    known = sorted(Settings.__annotations__)
+    unknown = sorted(set(parameters).difference(known))
     if unknown:
-        msg = f"{where} has no parameter {unknown[0]!r}; it has {', '.join(sorted(_PARAMETERS))}"
+        msg = f"{where} has no parameter {unknown[0]!r}; it has {', '.join(known)}"
         raise DefinitionError(msg)
 
 
@@ -452,6 +476,20 @@ def _name_of(handler: Handler) -> str:
     return "lambda" if name == "<lambda>" else name
 
 
+@overload
+def function(
+    handler: Callable[_P, _R_co], /, **settings: Unpack[Settings]
+) -> Function[_P, _R_co]: ...
+
+
+@overload
+def function(
+    handler: None = None, /, **settings: Unpack[Settings]
+) -> Callable[[Callable[_P, _R_co]], Function[_P, _R_co]]: ...
+
+
+# What Settings has, once more: help() and notebooks show this signature, with its defaults.
+# A type checker sees to it that all of Settings is taken.
 def function(
     handler: Handler | None = None,
     /,
@@ -462,12 +500,12 @@ def function(
     ephemeral_storage: int = 512,
     environment: Mapping[str, str] | None = None,
     role: Role | None = None,
-    architecture: str = "x86_64",
+    architecture: _Architecture = "x86_64",
     description: str = "",
     reserved_concurrency: int | None = None,
     network: bool = True,
     snapshot: bool = True,
-    readable: Iterable[str] = (),
+    readable: _Paths = (),
     retry_attempts: int = 2,
     max_event_age: int = 21600,
     on_success: Any = None,

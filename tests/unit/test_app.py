@@ -204,7 +204,7 @@ def test_trigger_needs_a_function_of_the_app(app: _App) -> None:
     with App("other") as other:
         for wrong in (plain, _define(other), _define(app).with_config(timeout=5), None):
             with pytest.raises(DefinitionError, match=r"put @app\.function beneath @bucket\.on"):
-                uploads.on("s3:ObjectCreated:*")(wrong)
+                uploads.on("s3:ObjectCreated:*")(wrong)  # type: ignore[type-var]  # the point
     uploads.put("k", b"")
     assert app.pending() == []
 

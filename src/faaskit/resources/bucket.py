@@ -8,12 +8,13 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 from attrs import field, frozen
 
+from faaskit.functions import Function
 from faaskit.gate.ask import Performer, ask
 from faaskit.names import bucket_arn, validate_bucket_name
 
 __all__ = ["Bucket", "BucketOwner", "Object"]
 
-_F = TypeVar("_F")
+_F = TypeVar("_F", bound=Function)
 Data = bytes | bytearray | memoryview | BinaryIO
 
 

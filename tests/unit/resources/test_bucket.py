@@ -212,7 +212,7 @@ def test_name_is_checked_at_once() -> None:
 def test_on_hands_the_function_through() -> None:
     """The decorator tells the app, and returns what it decorates."""
     bucket, owner = _bucket()
-    function = object()
+    function: Any = object()
     assert (
         bucket.on("s3:ObjectCreated:*", "s3:ObjectRemoved:*", suffix=".png")(function) is function
     )
