@@ -108,7 +108,7 @@ def error_for(
         return PayloadError(message, request_id=request_id)
     trace = body.get("stackTrace") or ()
     error = FunctionError(
-        f"{kind}: {message}",
+        f"{kind}: {message}{detail}",
         request_id=request_id,
         error_type=kind,
         stack_trace=tuple(map(str, trace)),

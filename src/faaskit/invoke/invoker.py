@@ -426,6 +426,16 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def _close_all() -> None:
+    # Without it they would end, too, but with the warnings of sockets and processes that
+    # nobody closed.
+    for invoker in list(_alive):
+        invoker.close()
+
+
+atexit.register(_close_all)
+
+
 class _Run:
     """One invocation under way: its log, its service calls, and what is made of its end."""
 
@@ -674,5 +684,4 @@ def default_invoker() -> Invoker:
     with _default_lock:
         if _default is None or _default.closed:
             _default = Invoker()
-            atexit.register(_default.close)
         return _default

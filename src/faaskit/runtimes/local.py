@@ -16,6 +16,8 @@ import time
 import weakref
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import (
     Code,
@@ -34,6 +36,8 @@ from faaskit.runtimes.hearing import (
     setup_failed,
     write_reply,
 )
+from faaskit.runtimes.hints import hint
+from faaskit.runtimes.opened import private_folders
 from faaskit.runtimes.pool import Ahead, StaleError, Template
 from faaskit.runtimes.reading import Reading
 from faaskit.sandbox import wire
@@ -358,7 +362,12 @@ class LocalEnvironment:
                     keeper.order([{"op": "gone", "number": ahead.number}])
         if self._cancelled:
             raise RunCancelledError
-        yield end.outcome
+        yield self._explained(end.outcome)
+
+    def _explained(self, outcome: Outcome) -> Outcome:
+        if outcome.ending != "error" or not self._backend.jailed:
+            return outcome
+        return evolve(outcome, detail=hint(outcome.payload, private_folders()))
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:
         """Answer a service call, of INIT or of the handler."""

@@ -52,8 +52,8 @@ class Keeper:
         folder = str(Path(__file__).parent)
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # Not when it is closed: another thread may be about to ring, and the number could be
-        # another file's by then.
-        weakref.finalize(self, os.close, self._bell)
+        # another file's by then. Nor at exit, where an Invoker may be closed later.
+        weakref.finalize(self, os.close, self._bell).atexit = False
         given = (theirs.fileno(), shared, self._bell)
         arguments = [*map(str, given), str(os.getpid()), tempfile.gettempdir()]
         try:
