@@ -12,7 +12,10 @@ import attrs
 from faaskit.exceptions import FaaskitError
 from faaskit.functions import define
 from faaskit.invoke import Invoker
-from faaskit.runtimes.host import findings, jail_problem, probe, supported
+from faaskit.invoke.concurrency import host_room_mb
+from faaskit.runtimes.advice import advice
+from faaskit.runtimes.host import jail_problem, probe, supported
+from faaskit.runtimes.promises import findings
 
 __all__ = ["doctor"]
 
@@ -31,6 +34,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         log.setLevel(before)
     refused = jail_problem() if supported() else "it needs Linux"
     level = "process" if refused else "namespace"
+    advised = advice(host, host_room_mb(), refused)
     if arguments.json:
         report = {
             "host": attrs.asdict(host),
@@ -38,19 +42,30 @@ def doctor(arguments: argparse.Namespace) -> int:
             "why_not_namespace": refused,
             "works": problem is None,
             "problem": problem,
+            "advice": advised,
             "promises": [attrs.asdict(finding) for finding in findings(host, level)],
         }
         print(json.dumps(report, indent=2))
     else:
         for name, value in attrs.asdict(host).items():
-            print(f"{name.replace('_', ' '):16} {value}")
+            print(f"{name.replace('_', ' '):16} {_shown(value)}")
         print(f"\nAn invocation    {'works' if problem is None else problem}")
         print(f"\nAt level {level!r}, the best that this host gives:")
         if refused:
             print(f"    not 'namespace': {refused}")
         for finding in findings(host, level):
             print(f"{finding.number:3} {finding.promise:20} {finding.held:12} {finding.reason}")
+        print("\nTo know:")
+        for sentence in advised:
+            print(f"    {sentence}")
     return 0 if problem is None else _HOST_FAILED
+
+
+def _shown(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    parts = [f"{name}: {', '.join(of_it) or 'none'}" for name, of_it in value.items()]
+    return "; ".join(parts) or "none"
 
 
 def _try_one() -> str | None:

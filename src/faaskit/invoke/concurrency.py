@@ -7,6 +7,7 @@ the memory sizes of what runs leave room for its own.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from faaskit.exceptions import ThrottledError
 
 __all__ = ["Concurrency", "host_room_mb"]
+
+_log = logging.getLogger(__name__)
 
 _SHARE_OF_MEMORY = 0.8
 _MB = 1024 * 1024
@@ -44,6 +47,7 @@ class Concurrency:
         self._by_function: dict[str, int] = {}
         self._used_mb = 0
         self._queue: deque[tuple[int, threading.Event]] = deque()
+        self._warned = False
 
     def enter(self, key: str, reserved: int | None) -> None:
         """
@@ -96,6 +100,7 @@ class Concurrency:
                 turn = threading.Event()
                 self._queue.append((memory_size, turn))
         if turn is not None:
+            self._warn()
             self._await(memory_size, turn)
         try:
             yield
@@ -103,6 +108,17 @@ class Concurrency:
             with self._lock:
                 self._used_mb -= memory_size
                 self._admit()
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "calls wait: the memory sizes of those that run add up to %d MB, as much as this "
+                "host has room for (four fifths of its memory, %d MB); smaller memory sizes or "
+                "fewer calls at once would not",
+                self._used_mb,
+                self._room_mb,
+            )
 
     def _await(self, memory_size: int, turn: threading.Event) -> None:
         try:

@@ -8,10 +8,13 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from faaskit.billing import Meter
+from faaskit.definition import MB_PER_VCPU
 from faaskit.exceptions import InvocationError
 from faaskit.invoke.endings import Status, error_for
 
 __all__ = ["Invocation"]
+
+_THROTTLED_SHARE = 0.1  # of the duration: less is nothing to act upon
 
 
 @frozen(repr=False)
@@ -70,8 +73,19 @@ class Invocation:
         return (
             f"Invocation({self.function_name!r}, {self.status!r}, "
             f"{self.meter.duration_ms:.2f} ms, {self.meter.max_memory_used_mb} MB used, "
-            f"${cost}, request_id={self.request_id!r})"
+            f"${cost}, {self._throttled()}request_id={self.request_id!r})"
         )
+
+    def _throttled(self) -> str:
+        """Tell of a call that its share of CPU held up, and what would not have."""
+        meter = self.meter
+        throttled_ms = meter.cpu_throttled_ms
+        if throttled_ms <= _THROTTLED_SHARE * meter.duration_ms:
+            return ""
+        told = f"{throttled_ms:.0f} ms of it throttled"
+        if meter.memory_size < MB_PER_VCPU:
+            told += f": memory_size={MB_PER_VCPU} has a whole vCPU"
+        return f"{told}, "
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as JSON values, without ``raw``: what a function that invoked it gets."""

@@ -123,6 +123,8 @@ class Invoker:
         self.cpu_scaling = cpu_scaling
         self._max_concurrency = _positive(max_concurrency, "max_concurrency")
         self._made = _checked_backend(backend)
+        self._host_vcpus = os.cpu_count() or 1
+        self._said_vcpus = False
         self._bill = Bill()
         self._begin()
         _alive.add(self)
@@ -392,12 +394,25 @@ class Invoker:
         return invocation
 
     def _limits(self, config: FunctionConfig) -> Limits:
+        if config.memory_size > self._host_vcpus * MB_PER_VCPU and not self._said_vcpus:
+            self._say_vcpus(config)
         return Limits(
             memory_size=config.memory_size,
             timeout=config.timeout,
             ephemeral_storage=config.ephemeral_storage,
             vcpus=config.memory_size / MB_PER_VCPU if self.cpu_scaling else 0,
             init_timeout=config.init_timeout,
+        )
+
+    def _say_vcpus(self, config: FunctionConfig) -> None:
+        self._said_vcpus = True
+        _log.warning(
+            "function %r: memory_size=%d comes with %.2f vCPUs on AWS, and this host has %d; it "
+            "will be slower here when it uses them all",
+            config.name,
+            config.memory_size,
+            config.memory_size / MB_PER_VCPU,
+            self._host_vcpus,
         )
 
     def _nested(self) -> int:

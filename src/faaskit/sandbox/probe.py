@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from . import inside, jail, kernel, landlock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["main"]
 
@@ -26,7 +30,21 @@ def main() -> None:
     os.close(tell)
     os.waitpid(tried, 0)
     said = os.read(report, 1 << 16).decode()
-    print(said or json.dumps({"problem": "the trial ended without a word"}))  # noqa: T201
+    facts = {
+        "problem": json.loads(said) if said else "the trial ended without a word",
+        "landlock": landlock.abi(),
+        "pidfd": _works(lambda: os.close(os.pidfd_open(os.getpid()))),
+        "subreaper": _works(kernel.adopt_orphans),
+    }
+    print(json.dumps(facts))  # noqa: T201
+
+
+def _works(attempt: Callable[[], None]) -> bool:
+    try:
+        attempt()
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _try(place: str, tell: int) -> None:
@@ -62,5 +80,5 @@ def _try_environment(tell: int) -> None:
 
 
 def _say(tell: int, problem: str) -> None:
-    os.write(tell, json.dumps({"problem": problem, "landlock": landlock.abi()}).encode())
+    os.write(tell, json.dumps(problem).encode())
     os._exit(0)
