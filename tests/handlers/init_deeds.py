@@ -58,6 +58,21 @@ elif _deed == "silence the template":
     _forker._report = lambda *_: None
 elif _deed == "hang in fork":
     os.register_at_fork(after_in_child=_hang_in_fork)
+elif _deed in {"hooks", "bad before", "bad after"}:
+    import snapshot_restore_py as hooks  # type: ignore[import-untyped]
+
+    seen: list[str] = []
+
+    def _fail(reason: str) -> None:
+        raise ValueError(reason)
+
+    for _name in ("first", "second"):
+        hooks.register_before_snapshot(seen.append, f"before, {_name}")
+        hooks.register_after_restore(lambda name: seen.append(f"after, {name}"), name=_name)
+    if _deed == "bad before":
+        hooks.register_before_snapshot(_fail, "no snapshot")
+    if _deed == "bad after":
+        hooks.register_after_restore(_fail, "not restored")
 elif _deed == "once" and not os.path.exists(os.environ["FLAG"]):
     # The first INIT fails, the second does not.
     open(os.environ["FLAG"], "w").close()
@@ -73,4 +88,4 @@ def handler(event: Any, context: Any) -> Any:
     if isinstance(event, dict) and "port" in event:
         socket.create_connection(("127.0.0.1", event["port"])).close()
     count += 1
-    return [event, count]
+    return [event, count] if event != "seen" else seen

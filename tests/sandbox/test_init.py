@@ -99,6 +99,33 @@ def test_without_a_snapshot_init_runs_in_each(invoker: Invoker) -> None:
         assert invocation.meter.init_duration_ms is not None
 
 
+def test_snapstart_hooks_run_where_they_do_on_aws(invoker: Invoker) -> None:
+    """Before the snapshot in reverse, once for all; after each restore in order."""
+    made = doing("hooks")
+    wanted = ["before, second", "before, first", "after, first", "after, second"]
+    for _ in range(3):
+        assert invoker.invoke(made, "seen").result() == wanted
+    # Without a snapshot there is nothing to restore.
+    assert invoker.invoke(doing("hooks", snapshot=False), "seen").result() == []
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason", "in_init"),
+    [("bad before", "no snapshot", True), ("bad after", "not restored", False)],
+)
+def test_a_snapstart_hook_that_fails_fails_the_call(
+    invoker: Invoker, deed: str, reason: str, in_init: bool
+) -> None:
+    """As INIT's failure, or before the handler is called."""
+    made = doing(deed)
+    for _ in range(2):
+        invocation = invoker.invoke(made, 1)
+        assert invocation.status == "error"
+        assert invocation.payload["errorMessage"] == reason
+        if in_init:
+            assert invocation.meter.init_duration_ms is not None
+
+
 def test_a_thread_of_init_means_no_snapshot(invoker: Invoker) -> None:
     """A thread can't be copied: it is said once, and INIT runs in every environment."""
     made = doing("thread")

@@ -121,6 +121,8 @@ def _initialise(code: dict[str, Any], channel: inside.Channel) -> Callable[[], H
     """Run INIT; what fails in it is told to the app and ends this process."""
     try:
         function = _load(code)
+        for hook, args, kwargs in reversed(_runtime_hooks("get_before_snapshot")):
+            hook(*args, **kwargs)
     except SystemExit as error:
         inside.exit_as_asked(error)
     except BaseException as error:  # noqa: BLE001  # whatever the user's module raised
@@ -137,7 +139,21 @@ def _initialise(code: dict[str, Any], channel: inside.Channel) -> Callable[[], H
     if threads:
         channel.receive()
         os._exit(0)
-    return lambda: function
+    if not _runtime_hooks("get_after_restore"):
+        return lambda: function
+
+    def restore() -> Handler:
+        for hook, args, kwargs in _runtime_hooks("get_after_restore"):
+            hook(*args, **kwargs)
+        return function
+
+    return restore
+
+
+def _runtime_hooks(which: str) -> list[tuple[Callable[..., Any], Any, Any]]:
+    """Return what INIT has registered with AWS's library for SnapStart, in that order."""
+    library = sys.modules.get("snapshot_restore_py")
+    return [] if library is None else list(getattr(library, which)())
 
 
 class _Forker:
