@@ -38,7 +38,7 @@ from faaskit.runtimes.hearing import (
 )
 from faaskit.runtimes.hints import hint
 from faaskit.runtimes.opened import private_folders
-from faaskit.runtimes.pool import Ahead, StaleError, Template
+from faaskit.runtimes.pool import READY_MAX, Ahead, StaleError, Template, room_for_ready
 from faaskit.runtimes.reading import Reading
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper, LauncherLostError
@@ -61,10 +61,17 @@ class LocalBackend:
 
     Args:
         jailed: Whether the isolation is "namespace", else "process".
+        idle_s: For how long nobody calls a function before its ready environments end.
+        most_ready: How many may be ready, of all functions; by default what this host and
+            this process's open files have room for.
     """
 
-    def __init__(self, *, jailed: bool = False) -> None:
+    def __init__(
+        self, *, jailed: bool = False, idle_s: float = 300.0, most_ready: int | None = None
+    ) -> None:
         self.jailed = jailed
+        self._idle_s = idle_s
+        self._most_ready = room_for_ready() if most_ready is None else most_ready
         self._begin()
         _alive.add(self)
 
@@ -107,7 +114,7 @@ class LocalBackend:
                 msg = "the Invoker is closed; make a new one"
                 raise SandboxError(msg, step="start the launcher")
             if self._keeper is None:
-                self._keeper = Keeper()
+                self._keeper = Keeper(self._idle_s)
             return self._keeper
 
     def template(self, code: Code) -> Template:
@@ -122,6 +129,19 @@ class LocalBackend:
         if stale is not None:
             stale.fade()
         return template
+
+    def make_room(self, template: Template) -> None:
+        """Have those functions that were not called for longest give up what they have ready."""
+        if len(self._templates) * READY_MAX <= self._most_ready:
+            return
+        with self._lock:
+            others = sorted(self._templates.values(), key=lambda other: other.used_at)
+        excess = sum(other.ready for other in others) - self._most_ready
+        for other in others:
+            if excess <= 0:
+                break
+            if other is not template:
+                excess -= other.shed(excess)
 
     def without_snapshot(self, code: Code, threads_of: Template) -> None:
         """Have each environment of that code run INIT itself from now on."""
@@ -323,8 +343,9 @@ class LocalEnvironment:
         end = Hearing(line, phase="invoke" if snapshot else "init")
         end.init_duration_ms = self.init_duration_ms
         meter = self._meter = Reading(keeper.table, ahead.row, self._limits.memory_size * _MB)
+        if not meter.claim():
+            raise BrokenPipeError  # it leaves, for its function was idle
         self._began = True
-        meter.count_from_now()
         began = time.perf_counter_ns()
         for item in line.write(frames):
             yield from end.hear(item, began)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import resource
 import sys
 import tempfile
 import threading
@@ -39,7 +40,21 @@ _MB = 1024 * 1024
 # this only stops one huge allocation before its pages are touched.
 _BACKSTOP_SLACK_MB = 512
 
-_READY_MAX = 8  # environments kept ahead for one function, unless warm() asks for more
+READY_MAX = 8  # environments kept ahead for one function, unless warm() asks for more
+_READY_MOST = 512  # of all functions
+_MB_FOR_EACH = 2  # of its own, when it is parked; the kernel's share included
+_SHARE_OF_MEMORY = 0.05
+_SHARE_OF_FILES = 0.5
+_FILES_FOR_EACH = 4
+
+
+def room_for_ready() -> int:
+    """Return how many environments may be ready at once, of all functions of an Invoker."""
+    import psutil
+
+    memory = psutil.virtual_memory().total * _SHARE_OF_MEMORY / (_MB_FOR_EACH * _MB)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _SHARE_OF_FILES / _FILES_FOR_EACH
+    return int(min(_READY_MOST, max(READY_MAX, memory), max(READY_MAX, files)))
 
 
 class Host(Protocol):
@@ -57,6 +72,9 @@ class Host(Protocol):
 
     def without_snapshot(self, code: Code, threads_of: Template) -> None:
         """Have each environment of that code run INIT itself from now on."""
+
+    def make_room(self, template: Template) -> None:
+        """See that there are not too many ready, having others than this one give some up."""
 
 
 class StaleError(Exception):
@@ -115,6 +133,7 @@ class Template:
         self._ahead: dict[Limits, deque[Ahead]] = {}
         self._running = 0
         self._floor = 0
+        self.used_at = 0.0
         self._fading = False
         self._covers = private_folders()
         self._opened = open_for(code, self._covers) if backend.jailed else None
@@ -123,6 +142,26 @@ class Template:
     def gone(self) -> bool:
         """Whether nothing more can come of it."""
         return self._phase == "gone"
+
+    @property
+    def ready(self) -> int:
+        """How many environments wait to be taken."""
+        with self._state:
+            return sum(map(len, self._ahead.values()))
+
+    def shed(self, most: int) -> int:
+        """Give up some of what is ready, down to what ``keep_ready`` asked for; return how many."""
+        shed: list[Ahead] = []
+        with self._state:
+            for queue in self._ahead.values():
+                while len(queue) > self._floor and len(shed) < most:
+                    shed.append(queue.popleft())
+        if shed and self.keeper is not None:
+            with contextlib.suppress(SandboxError):
+                self.keeper.order([{"op": "abort", "number": one.number} for one in shed])
+        for one in shed:
+            self._put_back(one)
+        return len(shed)
 
     def discard(self) -> None:
         """Take it out of use, with what it has ready and what runs in it."""
@@ -262,6 +301,7 @@ class Template:
 
     def take(self, limits: Limits) -> Ahead:
         """Return an environment that may be ready already, ordering one if there is none."""
+        self.used_at = time.monotonic()
         while True:
             with self._state:
                 queue = self._ahead.setdefault(limits, deque())
@@ -305,6 +345,7 @@ class Template:
             "template": self._number,
             "fds": 4,
             "vcpus": limits.vcpus,
+            "stays": self._floor > 0,
             "environment": {
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(limits.memory_size),
                 "AWS_LAMBDA_LOG_STREAM_NAME": new_log_stream(),
@@ -328,6 +369,8 @@ class Template:
         orders: list[dict[str, Any]] = []
         ordered: list[Ahead] = []
         missing, ready = self._missing(limits)
+        if missing:
+            self._backend.make_room(self)
         try:
             # No pipes for them is no failure of the call that runs.
             with contextlib.suppress(SandboxError):
@@ -361,7 +404,7 @@ class Template:
         with self._state:
             if self._phase != "ready" or self._fading:
                 return 0, 0
-            wanted = max(self._floor, min(2 * self._running + 2, _READY_MAX))
+            wanted = max(self._floor, min(2 * self._running + 2, READY_MAX))
             ready = len(self._ahead.get(limits, ()))
             return max(0, wanted - ready), ready
 

@@ -70,6 +70,11 @@ class Reading:
         table.deadline[row] = now + int(seconds * _S)
         table.started[row] = now
 
+    def claim(self) -> bool:
+        """Count from now on; return False where the launcher was about to end it."""
+        self.count_from_now()
+        return not self._table.leaving[self._row]
+
     def open(self) -> None:
         """Get ready to read, while it runs."""
         pid = self._table.pid[self._row]

@@ -35,6 +35,9 @@ class Keeper:
     """
     One launcher, the socket to it and the table that is shared with it.
 
+    Args:
+        idle_s: For how long nobody calls a function before what is ready of it ends.
+
     Attributes:
         table: Of what runs.
 
@@ -42,7 +45,7 @@ class Keeper:
         SandboxError: The launcher could not be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = 300.0) -> None:
         self._closing = threading.Lock()
         self._closed = False
         shared = create()
@@ -55,7 +58,8 @@ class Keeper:
         # another file's by then. Nor at exit, where an Invoker may be closed later.
         weakref.finalize(self, os.close, self._bell).atexit = False
         given = (theirs.fileno(), shared, self._bell)
-        arguments = [*map(str, given), str(os.getpid()), tempfile.gettempdir()]
+        facts = (*given, os.getpid(), int(idle_s * 1000), tempfile.gettempdir())
+        arguments = [str(fact) for fact in facts]
         try:
             self._process = subprocess.Popen(
                 interpreter_command(folder, "launcher") + arguments,

@@ -28,6 +28,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import kernel, limits, sweep, tree, usage
+from .parking import Parking
 from .table import Table
 from .watchdog import TICK_NS, Watchdog
 from .watched import Template, Watched
@@ -42,6 +43,7 @@ _S = 1_000_000_000
 _FORK_TIMEOUT_NS = 10 * _S
 _EOF_GRACE_NS = _S // 5
 _AWAKE_NS = _S // 10  # it goes on looking for so long after the last call
+_LONGEST_SLEEP_MS = 3_600_000  # poll takes no more than 2^31
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid of a sender, put there by the kernel
 
 
@@ -83,6 +85,7 @@ class Launcher:
         app: int,
         temporary: str,
         priority: int,
+        idle_ns: int,
     ) -> None:
         self._priority = priority
         _, start = usage.parent_and_start(os.getpid())
@@ -107,6 +110,8 @@ class Launcher:
         self._errands: set[int] = {_start_sweep(temporary)}
         self._rubbish: list[str] = []
         self._watchdog = Watchdog(table, self._condemn, self._errands, memfds)
+        self._parking = Parking(table, idle_ns)
+        self._idle_ns = idle_ns
         self._looks: dict[int, int] = {}  # when to look at a running one again
         self._next_tick = 0
         self._awake_until = 0
@@ -157,7 +162,8 @@ class Launcher:
         self._poll.register(self._control, select.POLLIN)
         try:
             if self._nothing_runs():
-                return self._poll.poll()
+                idle = self._parking.due() - now
+                return self._poll.poll(min(max(0, idle) / 1e6, _LONGEST_SLEEP_MS))
             self._awake_until = now + _AWAKE_NS
             return []
         finally:
@@ -242,6 +248,8 @@ class Launcher:
             watched.tell("sandbox", step="fork", detail="its template is gone")
         else:
             watched.template = template
+            template.used_at = time.monotonic_ns()
+            self._parking.look_by(template.used_at + self._idle_ns)
             # Whoever had the row before is over for the app, though it may not have ended yet.
             former = self._by_row.get(watched.row)
             if former is not None:
@@ -538,6 +546,9 @@ class Launcher:
                 now = time.monotonic_ns()
             next_tick = min(next_tick, look)
         self._look_after_forks(now)
+        if now >= self._parking.due():
+            for watched in self._parking.leaving(self._environments.values(), now):
+                self._condemn(watched, "idle")
         for template in self._templates.values():
             if template.closed_at:
                 self._awake_until = now + _AWAKE_NS
@@ -671,9 +682,11 @@ def _sender(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
 def main() -> None:
     """
     Be the launcher: ``argv`` holds the descriptors of the control socket, of the table and
-    of the bell, the app's pid and the folder for temporary files.
+    of the bell, the app's pid, after how many ms a function is idle, and the folder for
+    temporary files.
     """
-    control_fd, table_fd, bell, app, temporary = *map(int, sys.argv[1:5]), sys.argv[5]
+    control_fd, table_fd, bell, app, idle_ms = map(int, sys.argv[1:6])
+    temporary = sys.argv[6]
     kernel.adopt_orphans()
     if os.getppid() != app:
         return  # it was killed before this process came to watch it
@@ -690,4 +703,5 @@ def main() -> None:
     table, memfds = Table(table_fd), os.fstat(table_fd).st_dev
     os.close(table_fd)
     with socket.socket(fileno=control_fd) as control:
-        Launcher(control, table, bell, memfds, app, temporary, usual).serve()
+        idle_ns = idle_ms * 1_000_000
+        Launcher(control, table, bell, memfds, app, temporary, usual, idle_ns).serve()

@@ -20,7 +20,7 @@ __all__ = ["OVER", "ROWS", "Table", "create"]
 ROWS = 16384
 OVER = -1
 _WORD = 8
-_COLUMNS = 8
+_COLUMNS = 9
 
 
 class Table:
@@ -35,7 +35,9 @@ class Table:
             has all that it wants of it. The app's.
         started: When the handler was given its event, in monotonic ns; 0 before, and so
             during INIT. The app's.
-        cpu_before: CPU time of the environment before that, in ns. The app's.
+        cpu_before: CPU time of the environment before that, in ns: from then on it is claimed.
+            The app's.
+        leaving: Whether it is to end unless it was claimed before. The launcher's.
         pid: Of the environment, on the host; 0 until it is known. The launcher's.
         peak: The most bytes that the watchdog has seen its whole tree hold. The launcher's.
         cpu: CPU time of its whole tree that the watchdog has seen, in ns. The launcher's.
@@ -54,6 +56,7 @@ class Table:
         self.peak = words[5 * ROWS : 6 * ROWS]
         self.throttled = words[6 * ROWS : 7 * ROWS]
         self.cpu = words[7 * ROWS : 8 * ROWS]
+        self.leaving = words[8 * ROWS : 9 * ROWS]
         self._columns = words
 
     def clear(self, row: int) -> None:

@@ -24,6 +24,7 @@ class Watched:
         row: Its row in the table; 0 for a template, which has none.
         memory_limit: Of the whole tree, in bytes.
         vcpus: Its share of CPU; 0 where that is not held.
+        stays: Whether it is kept ready however long nobody calls its function.
         pid: On the host; None until the kernel has told it.
         pidfd: Of that process.
         ender: In a jail, the pidfd of the process that takes all others with it; else -1.
@@ -38,6 +39,7 @@ class Watched:
         self.row: int = order.get("row", 0)
         self.memory_limit: int = order["memory_limit"]
         self.vcpus: float = order.get("vcpus", 0)
+        self.stays: bool = order.get("stays", False)
         self._verdict = verdict
         self.pid: int | None = None
         self.pidfd = -1
@@ -109,6 +111,7 @@ class Template:
         greeted: Whether it is watched and may run the user's code.
         ready: Whether it has run INIT.
         retired: Whether nothing more may be forked from it.
+        used_at: When an environment was last ordered of it, in monotonic ns.
         closed_at: When its end of the socket was closed, in monotonic ns; 0 while it is open.
     """
 
@@ -120,6 +123,7 @@ class Template:
         self.greeted = False
         self.ready = False
         self.retired = False
+        self.used_at = 0
         self.closed_at = 0
 
 
