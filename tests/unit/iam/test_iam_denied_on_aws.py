@@ -1474,8 +1474,8 @@ def test_taken_as_by_aws(attached: str, whole: Any, place: str) -> None:
     def attach() -> object:
         if attached in {"boundary", "trust"}:
             return Role("R", **{attached: whole})
-        value = [whole] if attached == "identity" else whole
-        return simulate("s3:GetObject", KEY, **{attached: value})
+        policies: dict[str, Any] = {attached: [whole] if attached == "identity" else whole}
+        return simulate("s3:GetObject", KEY, **policies)
 
     if not place:
         attach()
