@@ -398,6 +398,17 @@ NUMBERS = [
         "NumericLessThan: a missing key is not nought", **under("NumericLessThan", "10", None)
     ),
     explicit("NumericGreaterThan in a Deny: more", **unless("NumericGreaterThan", "9", "10")),
+    # AWS does not say what becomes of a Deny then: here it denies.
+    explicit(
+        "NumericEquals in a Deny: a text that is no number", **unless("NumericEquals", "10", "ten")
+    ),
+    allowed(
+        "NumericLessThanEquals: the number itself", **under("NumericLessThanEquals", "10", "10")
+    ),
+    allowed(
+        "NumericGreaterThanEquals: the number itself",
+        **under("NumericGreaterThanEquals", "10", "10"),
+    ),
     allowed("NumericLessThan: less, a negative number", **under("NumericLessThan", "1", "-10")),
     allowed("NumericEquals: the number, however written", **under("NumericEquals", "10", "10.0")),
     allowed("NumericGreaterThan in a Deny: not more", **unless("NumericGreaterThan", "9", "9")),
@@ -429,6 +440,10 @@ DATES = [
     explicit(
         "DateGreaterThan in a Deny: it has run out",
         **unless("DateGreaterThan", NOON, "2026-06-01T12:00:01Z"),
+    ),
+    allowed("DateLessThanEquals: the instant itself", **under("DateLessThanEquals", NOON, NOON)),
+    allowed(
+        "DateGreaterThanEquals: the instant itself", **under("DateGreaterThanEquals", NOON, NOON)
     ),
     allowed("DateEquals: seconds since 1970", **under("DateEquals", NOON, "1780315200")),
     allowed(
