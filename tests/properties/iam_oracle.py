@@ -356,18 +356,19 @@ def describe(principal: str) -> dict[str, str]:
         return {"kind": "service", "text": principal}
     if principal.isdigit():
         return {"kind": "somebody", "text": principal, "account": principal}
-    _, _, _, _, account, rest = principal.split(":")
+    _, partition, _, _, account, rest = principal.split(":")
     kind = rest.split("/")[0]
     role = rest.split("/")[-1] if kind == "role" else ""
     if kind == "assumed-role":
         kind, role = "session", rest.split("/")[1]
-    return {"kind": kind, "text": principal, "account": account, "role": role}
+    described = {"kind": kind, "text": principal, "account": account, "role": role}
+    return {**described, "partition": partition}
 
 
-def role_of(text: str) -> tuple[str, str]:
-    """Return account and name of a role's ARN."""
+def role_of(text: str) -> tuple[str, str, str]:
+    """Return partition, account and name of a role's ARN."""
     parts = text.split(":")
-    return parts[4], parts[5].split("/")[-1]
+    return parts[1], parts[4], parts[5].split("/")[-1]
 
 
 def names_caller(  # noqa: PLR0911 (one return for each kind of entry)
@@ -389,14 +390,16 @@ def names_caller(  # noqa: PLR0911 (one return for each kind of entry)
         return "maybe"
     if ":role/" in text:
         if caller["kind"] in {"role", "session"} and role_of(text) == (
+            caller["partition"],
             caller["account"],
             caller["role"],
         ):
             return "self" if caller["kind"] == "role" else "role"
         return "no"
     if ":assumed-role/" in text and caller["kind"] == "role":
-        account, role = text.split(":")[4], text.split("/")[1]
-        return "maybe" if (account, role) == (caller["account"], caller["role"]) else "no"
+        _, partition, _, _, account, rest = text.split(":")
+        its_role = (caller["partition"], caller["account"], caller["role"])
+        return "maybe" if (partition, account, rest.split("/")[1]) == its_role else "no"
     if ":user/" in text and caller["kind"] == "federated-user":
         return "maybe" if text.split(":")[4] == caller["account"] else "no"
     return "self" if text == caller["text"] else "no"
@@ -405,6 +408,13 @@ def names_caller(  # noqa: PLR0911 (one return for each kind of entry)
 def entries(element: Any) -> list[tuple[str, str]]:
     """Return type and text of each principal in an element."""
     return [(kind, text) for kind, value in element.items() for text in as_list(value)]
+
+
+def at_home(statement: dict[str, Any], partition: str | None) -> bool:
+    """Whether all principals that a statement names are of a partition."""
+    every = statement.get("Principal", statement.get("NotPrincipal"))
+    arns = [text for _, text in entries(every) if ":" in text] if every != "*" else []
+    return partition is None or all(arn.split(":")[1] == partition for arn in arns)
 
 
 def grant(statement: dict[str, Any], caller: dict[str, str] | None) -> str:
@@ -489,8 +499,13 @@ def decide(
     if any(meant(one, caller) for one in hits(resource_policy, "Deny")):
         return False, "ExplicitDeny"
 
-    grants = {grant(one, caller) for one in hits(resource_policy, "Allow")} - {"none"}
+    its = caller.get("partition") if caller else None
+    partition = fields[1] if len(fields) > 1 else its
     kind = caller["kind"] if caller else "unknown"
+    if (its and its != partition) or forbidden(kind, action):
+        return False, "ImplicitDeny"
+    allowing = [one for one in hits(resource_policy, "Allow") if at_home(one, partition)]
+    grants = {grant(one, caller) for one in allowing} - {"none"}
     if kind == "service":
         allowed = bool(grants)
     else:
@@ -511,6 +526,16 @@ def decide(
     return allowed, "Allow" if allowed else "ImplicitDeny"
 
 
+def forbidden(kind: str, action: str) -> bool:
+    """Whether a kind of caller may not do something, whatever its policies say."""
+    return {
+        "root": action == "sts:AssumeRole",
+        "role": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
+        "session": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
+        "federated-user": action.startswith(("iam:", "sts:")) and action != "sts:GetCallerIdentity",
+    }.get(kind, False)
+
+
 def derived(caller: dict[str, str] | None, owner: str | None) -> dict[str, list[str]]:
     """Return the context keys that follow from the request."""
     found: dict[str, list[str]] = {}
@@ -528,7 +553,7 @@ def derived(caller: dict[str, str] | None, owner: str | None) -> dict[str, list[
         return found
     arn = caller["text"]
     if caller["kind"] == "session":
-        arn = f"arn:aws:iam::{caller['account']}:role/{caller['role']}"
+        arn = f"arn:{caller['partition']}:iam::{caller['account']}:role/{caller['role']}"
     found["aws:principalarn"] = [arn]
     types = {"user": "User", "root": "Account", "federated-user": "FederatedUser"}
     found["aws:principaltype"] = [types.get(caller["kind"], "AssumedRole")]

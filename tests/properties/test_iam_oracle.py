@@ -30,6 +30,7 @@ many = settings(
 
 OURS, THEIRS = "111122223333", "444455556666"
 ACTIONS = ["s3:GetObject", "s3:PutObject", "sqs:SendMessage", "kms:Decrypt", "sts:AssumeRole"]
+ACTIONS += ["sts:GetSessionToken", "sts:GetCallerIdentity"]
 RESOURCES = [
     "*",
     "arn:aws:s3:::b",
@@ -44,6 +45,7 @@ RESOURCES = [
     f"arn:aws:lambda:us-east-1:{OURS}:function:f:one-two",
     f"arn:aws:iam::{OURS}:role/R",
     f"arn:aws:iam::{THEIRS}:role/R",
+    "arn:aws-cn:s3:::b/k",
 ]
 PRINCIPALS = [
     f"arn:aws:iam::{OURS}:user/ann",
@@ -58,6 +60,8 @@ PRINCIPALS = [
     f"arn:aws:iam::{THEIRS}:root",
     OURS,
     THEIRS,
+    f"arn:aws-cn:iam::{OURS}:role/R",
+    f"arn:aws-cn:iam::{OURS}:root",
 ]
 SERVICES = ["events.amazonaws.com", "s3.amazonaws.com"]
 

@@ -4,7 +4,8 @@ The decision: what all policies together say about a request. Pure.
 The order is AWS's (IAM User Guide, "Determining whether a request is allowed or denied
 within an account" and "Cross-account policy evaluation logic"):
 
-1. A Deny that applies, in any of the policies: denied.
+1. A Deny that applies, in any of the policies: denied. So is what no policy can allow: a
+   resource in another partition, and a few actions of the root user and of sessions.
 2. A caller of the account that owns the resource. A resource-based policy that allows the
    user, the role's session or everyone decides; one that allows the role stands in for the
    identity-based policies; one that allows the account leaves it to them. Then the
@@ -28,7 +29,7 @@ from attrs import frozen
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.context import read_context
 from faaskit.iam.policies import Attached
-from faaskit.iam.principals import Caller, Grant
+from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
 from faaskit.iam.rules import Question
 from faaskit.iam.statements import Statement
@@ -66,7 +67,8 @@ class Decision:
         statements: Those that decided; none of an implicit deny.
         reason: In words: what decided, or what came nearest to allowing it. Statements are
             counted from 1.
-        policy_type: Of the policy that denied, in AWS's words; empty where it is allowed.
+        policy_type: Of the policy that denied, in AWS's words; empty where it is allowed, or
+            no policy could allow it.
     """
 
     allowed: bool
@@ -112,7 +114,9 @@ def question_of(
     known = caller.values if caller else {}
     if owner is not None:
         known = {**known, "aws:resourceaccount": owner}
-    return Question(action, action.lower(), resource, read_context(context, known), caller)
+    partition = partition_of(resource) or (caller.partition if caller else None)
+    values = read_context(context, known)
+    return Question(action, action.lower(), resource, values, caller, partition)
 
 
 def decide(
@@ -141,6 +145,9 @@ def decide(
         if denying:
             return _denied(question, attached, denying)
     caller = question.caller
+    bar = _bar(question)
+    if bar:
+        return Decision(False, "ImplicitDeny", (), f"no policy can allow {question.action}: {bar}")
     same = owner is None or caller is None or owner == caller.account
     grant, granting = resource.granting(question) if resource else (Grant.NONE, None)
     allowing = [granting] if granting else []
@@ -165,6 +172,28 @@ def decide(
     return _allowed(question, allowing)
 
 
+def _bar(question: Question) -> str:
+    """
+    Return in words why no policy can allow a request; or nothing.
+
+    Sources: AWS Fault Isolation Boundaries, "Partitions"; STS API Reference, "AssumeRole";
+    IAM User Guide, "Compare AWS STS credentials".
+    """
+    caller, action = question.caller, question.folded_action
+    if caller is None:
+        return ""
+    if caller.partition and caller.partition != question.partition:
+        return f"{caller.text} is in the partition {caller.partition}, not {question.partition}"
+    if caller.root and action == "sts:assumerole":
+        return "a root user can't assume roles"
+    if caller.kind in {"role", "session"} and action in _TOKENS:
+        return "a role's session can't call it"
+    if caller.kind == "federated" and action.startswith(("iam:", "sts:")):
+        return "" if action == "sts:getcalleridentity" else "a federated user can't call it"
+    return ""
+
+
+_TOKENS = {"sts:getfederationtoken", "sts:getsessiontoken"}
 _RESOURCE = "resource-based policy"
 _Named = tuple[str, Statement]
 

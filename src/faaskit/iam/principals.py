@@ -9,6 +9,9 @@ whether a request is allowed or denied within an account" and "Principal"):
 - the role: allowed, within its permissions boundary and session policy;
 - the account: nothing by itself; it is delegated to the identity-based policies.
 
+An Allow that names an ARN of another partition than the request's grants nothing: AWS takes
+no such policy, and the account of that number over there is another one.
+
 A Deny is about the caller, and about the role and account that it belongs to. Where it
 can't be told whether it is meant (no principal was given, a canonical user id, a federated
 identity, a session of the role that was given, the user behind a federated one), it is.
@@ -34,10 +37,12 @@ __all__ = [
     "check_principals",
     "compile_principals",
     "parse_caller",
+    "partition_of",
 ]
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _ARN = re.compile(r"arn:(aws[a-z-]*):(iam|sts)::([0-9]{12}):(.+)", re.DOTALL)
+_PARTITION = re.compile(r"arn:([^:]+):")
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _PATH = re.compile(r"[A-Za-z0-9_+=,.@/-]+")
 _SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.com(\.cn)?|amazon\.com)")
@@ -75,6 +80,7 @@ class Caller:
         own: What names this caller itself.
         parents: What names the role and the account that it belongs to.
         account: Its account, None for a service.
+        partition: That of its ARN, None where there is none.
         root: Whether it is the account's root user.
         values: The context keys that AWS fills from the principal.
     """
@@ -83,6 +89,7 @@ class Caller:
     own: Identity
     parents: tuple[Identity, ...] = ()
     account: str | None = None
+    partition: str | None = None
     root: bool = False
     values: Values = field(factory=dict, hash=False)
 
@@ -123,18 +130,25 @@ def parse_caller(text: object) -> Caller:
     arn = text
     parents: tuple[Identity, ...] = (("account", account),)
     if own[0] == "session":
-        _, partition, _, role, _ = own
-        arn = f"arn:{partition}:iam::{account}:role/{role}"
-        parents = (("role", partition, account, role), *parents)
+        _, where, _, role, _ = own
+        arn = f"arn:{where}:iam::{account}:role/{role}"
+        parents = (("role", where, account, role), *parents)
     elif own[0] == "account":
         parents = ()
     values = {"aws:principalaccount": account, "aws:principalisawsservice": "false"}
     root = text.endswith(":root")
+    partition = partition_of(text)
     if own[0] != "account" or root:
         values |= {"aws:principalarn": arn, "aws:principaltype": _PRINCIPAL_TYPES[own[0]]}
     if own[0] == "user":
         values["aws:username"] = text.rpartition("/")[2]
-    return Caller(text, own, parents, account, root, values)
+    return Caller(text, own, parents, account, partition, root, values)
+
+
+def partition_of(text: str) -> str | None:
+    """Return the partition that an ARN is in, such as ``aws`` or ``aws-cn``."""
+    found = _PARTITION.match(text)
+    return found[1] if found else None
 
 
 def _identify(text: str) -> tuple[Identity, str] | None:
@@ -173,6 +187,7 @@ class PrincipalRule:
     Attributes:
         named: The principals in it, as they are compared.
         everyone: ``"*"`` stands for all, ``{"AWS": "*"}`` for all but services.
+        partitions: Those of the ARNs in it.
         opaque: Whether it names any that can't be recognised here.
         negated: Whether it is NotPrincipal.
         text: In words.
@@ -180,12 +195,15 @@ class PrincipalRule:
 
     named: frozenset[Identity]
     everyone: Literal["all", "aws", ""]
+    partitions: frozenset[str]
     opaque: bool
     negated: bool
     text: str
 
-    def grants(self, caller: Caller | None) -> Grant:
-        """How far an Allow with this element goes for a caller."""
+    def grants(self, caller: Caller | None, partition: str | None) -> Grant:
+        """How far an Allow with this element goes for a caller, in a partition."""
+        if partition is not None and not self.partitions.issubset((partition,)):
+            return Grant.NONE
         if self.negated:
             return Grant.NONE if self._may_name(caller) else Grant.DIRECT
         service = caller is not None and caller.kind == "service"
@@ -297,7 +315,8 @@ def compile_principals(
 ) -> PrincipalRule:
     """Return the rule of an element that ``check_principals`` let pass."""
     if isinstance(element, str):
-        return PrincipalRule(frozenset(), "all", opaque=False, negated=negated, text="*")
+        none: frozenset[str] = frozenset()
+        return PrincipalRule(frozenset(), "all", none, opaque=False, negated=negated, text="*")
     named: set[Identity] = set()
     everyone: Literal["aws", ""] = ""
     words: list[str] = []
@@ -312,4 +331,5 @@ def compile_principals(
             elif kind == "Service":
                 named.add(("service", text))
     opaque = any(kind in element for kind in _OPAQUE)
-    return PrincipalRule(frozenset(named), everyone, opaque, negated, listed(words))
+    partitions = frozenset(filter(None, map(partition_of, words)))
+    return PrincipalRule(frozenset(named), everyone, partitions, opaque, negated, listed(words))

@@ -47,6 +47,7 @@ class Question:
         folded_action: The action in lower case: actions are compared without case.
         values: The request context.
         caller: Who asks; None where that is not known.
+        partition: The resource's, or else the caller's; None where neither has one.
     """
 
     action: str
@@ -54,6 +55,7 @@ class Question:
     resource: str
     values: Values
     caller: Caller | None
+    partition: str | None = None
 
 
 @frozen
@@ -185,7 +187,9 @@ class Rule:
         for condition in self.conditions:
             if not condition.holds(values):
                 return Grant.NONE
-        return self.principals.grants(question.caller) if self.principals else Grant.DIRECT
+        if self.principals is None:
+            return Grant.DIRECT
+        return self.principals.grants(question.caller, question.partition)
 
     def denies(self, question: Question) -> bool:
         """Whether the statement denies a request: yes, unless it surely does not."""
@@ -234,7 +238,7 @@ class Rule:
             fact = "leaves out" if resources.negated else "does not match"
             return 2, f"{allowed} but {mine} {fact} {shortened(question.resource)}"
         allowed = f"{allowed} on {shortened(question.resource)}"
-        if principals and not principals.grants(question.caller):
+        if principals and not principals.grants(question.caller, question.partition):
             who = question.caller.text if question.caller else "an unknown principal"
             element = "NotPrincipal" if principals.negated else "principal"
             fact = "may name" if principals.negated else "does not name"

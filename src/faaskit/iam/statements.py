@@ -36,6 +36,7 @@ Effect = Literal["Allow", "Deny"]
 
 # A service prefix without wildcards, then a name with them; or a star alone.
 _ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?_-]+")
+_PARTITION = re.compile(r"aws(-[a-z]+)*|[a-z-]*[*?][a-z*?-]*")
 _SID = re.compile(r"[A-Za-z0-9]*")
 
 _Function = TypeVar("_Function")
@@ -210,8 +211,13 @@ def _reason_against_action(text: str) -> str | None:
 
 
 def _reason_against_resource(text: str) -> str | None:
-    if text == "*" or text.startswith("arn:"):
+    if text == "*":
         return None
+    if text.startswith("arn:"):
+        partition = text.split(":")[1]
+        if _PARTITION.fullmatch(partition):
+            return None
+        return f"{text!r} has the partition {partition!r}; write 'aws', one like 'aws-cn', or '*'"
     return f"{text!r} is no resource; write an ARN, such as 'arn:aws:s3:::uploads/*', or '*'"
 
 
