@@ -125,6 +125,8 @@ class Function(Generic[_P, _R_co]):
     A declared function. Calling it is a plain call: no sandbox, no role, for unit tests.
 
     Attributes:
+        name: Its name.
+        arn: Its Amazon Resource Name.
         config: Its settings.
         role: Its execution role: the one given, and what ``@allow`` and ``@deny`` add.
     """
@@ -147,6 +149,8 @@ class Function(Generic[_P, _R_co]):
         self._owner = owner
         self._statements = statements
         self._code: Code | None = None
+        self.name = config.name
+        self.arn = self._make_arn()
         self.role = self._make_role()
         functools.update_wrapper(self, source.handler)
 
@@ -174,14 +178,7 @@ class Function(Generic[_P, _R_co]):
             raise DefinitionError(msg)
         return given.with_statements(*self._statements)
 
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self.config.name
-
-    @property
-    def arn(self) -> str:
-        """Its Amazon Resource Name."""
+    def _make_arn(self) -> str:
         if self._owner is None:
             return function_arn(self.name)
         return function_arn(self.name, region=self._owner.region, account=self._owner.account)

@@ -51,15 +51,12 @@ def _architecture(value: object) -> str:
     return validate_architecture(value, _OWNER)
 
 
-def _is_plain(value: object) -> bool:
-    # What the sandbox measures. A meter is made in every call, and the exact look at a
-    # figure takes as long as everything else about it.
-    return type(value) is float and 0.0 <= value < math.inf
-
-
 def _milliseconds(value: Any) -> float:
-    if not _is_plain(value):
-        exact_figure(value, _OWNER, "a duration")
+    # What the sandbox measures is of this kind. A meter is made in every call, and the exact
+    # look at a figure takes as long as everything else about it.
+    if type(value) is float and 0.0 <= value < math.inf:
+        return value
+    exact_figure(value, _OWNER, "a duration")
     return float(value)
 
 
@@ -68,8 +65,8 @@ def _optional_milliseconds(value: Any) -> float | None:
 
 
 def _megabytes(value: Any) -> int:
-    if _is_plain(value):
-        return math.ceil(float(value))
+    if type(value) is float and 0.0 <= value < math.inf:
+        return math.ceil(value)
     return math.ceil(exact_figure(value, _OWNER, "max_memory_used_mb"))
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from faaskit.exceptions import ThrottledError
 
@@ -82,10 +80,9 @@ class Concurrency:
             else:
                 del self._by_function[key]
 
-    @contextmanager
-    def room(self, memory_size: int, *, nested: bool) -> Iterator[None]:
+    def take_room(self, memory_size: int, *, nested: bool) -> None:
         """
-        Hold room for a memory size, after waiting for one's turn.
+        Take room for a memory size until ``give_room``, after waiting for one's turn.
 
         Args:
             memory_size: In MB. One that is larger than all the room runs alone.
@@ -102,11 +99,12 @@ class Concurrency:
         if turn is not None:
             self._warn()
             self._await(memory_size, turn)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._used_mb -= memory_size
+
+    def give_room(self, memory_size: int) -> None:
+        """Give it back, and let in who waits for it."""
+        with self._lock:
+            self._used_mb -= memory_size
+            if self._queue:
                 self._admit()
 
     def _warn(self) -> None:

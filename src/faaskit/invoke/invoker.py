@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import logging
 import os
@@ -375,33 +376,34 @@ class Invoker:
                 f"loop: {nested} invocations wait for each other, and there may be no more"
             )
             raise ServiceError(msg, code="RecursiveInvocationException")
-        with self._concurrency.room(function.config.memory_size, nested=nested > 0):
+        config = function.config
+        self._concurrency.take_room(config.memory_size, nested=nested > 0)
+        try:
             self._depth.value = nested + 1
-            try:
-                limits = self._limits(function.config)
-                environment = self._backend.acquire(function.code(), limits)
-                handle.attach(environment)
-                run = _Run(self, function, environment, request_id or str(uuid.uuid4()))
-                invocation = run.invoke(data)
-            except SandboxError as error:
-                if self._closed:
-                    msg = f"function {function.name!r} was killed: its Invoker was closed"
-                    raise SandboxError(msg, step="run") from error
-                raise
-            finally:
-                self._depth.value = nested
+            environment = self._backend.acquire(function.code(), self._limits(config))
+            handle.attach(environment)
+            run = _Run(self, function, environment, request_id or str(uuid.uuid4()))
+            invocation = run.invoke(data)
+        except SandboxError as error:
+            if self._closed:
+                msg = f"function {function.name!r} was killed: its Invoker was closed"
+                raise SandboxError(msg, step="run") from error
+            raise
+        finally:
+            self._depth.value = nested
+            self._concurrency.give_room(config.memory_size)
         self._bill.record(function.name, invocation.status, invocation.meter)
         return invocation
 
     def _limits(self, config: FunctionConfig) -> Limits:
         if config.memory_size > self._host_vcpus * MB_PER_VCPU and not self._said_vcpus:
             self._say_vcpus(config)
-        return Limits(
-            memory_size=config.memory_size,
-            timeout=config.timeout,
-            ephemeral_storage=config.ephemeral_storage,
-            vcpus=config.memory_size / MB_PER_VCPU if self.cpu_scaling else 0,
-            init_timeout=config.init_timeout,
+        return _limits_of(
+            config.memory_size,
+            config.timeout,
+            config.ephemeral_storage,
+            config.memory_size / MB_PER_VCPU if self.cpu_scaling else 0,
+            config.init_timeout,
         )
 
     def _say_vcpus(self, config: FunctionConfig) -> None:
@@ -451,6 +453,10 @@ def _close_all() -> None:
 atexit.register(_close_all)
 
 
+# The same object for the same limits: it is looked up by its hash several times in a call.
+_limits_of = functools.lru_cache(maxsize=1024)(Limits)
+
+
 class _Run:
     """One invocation under way: its log, its service calls, and what is made of its end."""
 
@@ -461,14 +467,14 @@ class _Run:
         self._function = function
         self._environment = environment
         self._request_id = request_id
-        self._init_log = LogBuffer()
-        self._log = self._init_log
+        self._init_log: LogBuffer | None = None
+        self._log: LogBuffer | None = None
 
     def invoke(self, data: bytes) -> Invocation:
         """Prepare the environment, hand the event over, see it to its end."""
         outcome = self.follow(self._environment.prepare())
         if outcome is None:
-            self._log = LogBuffer()
+            self._init_log, self._log = self._log, None
             outcome = self.follow(self._environment.run(self._request(data)))
             assert outcome is not None
         return self.ended(outcome)
@@ -479,6 +485,8 @@ class _Run:
         try:
             for event in events:
                 if isinstance(event, Log):
+                    if self._log is None:
+                        self._log = LogBuffer()
                     self._log.add(event.data)
                 elif isinstance(event, ServiceCall):
                     reply = self._function.serve(event, self._request_id, self._invoker)
@@ -536,11 +544,12 @@ class _Run:
         )
 
     def _logs(self, meter: Meter, version: str) -> str:
-        body = "" if self._log is self._init_log else self._log.text()
+        before = "" if self._init_log is None else self._init_log.text()
+        body = "" if self._log is None else self._log.text()
         if body and not body.endswith("\n"):
             body += "\n"
         return (
-            f"{self._init_log.text()}START RequestId: {self._request_id} Version: {version}\n"
+            f"{before}START RequestId: {self._request_id} Version: {version}\n"
             f"{body}END RequestId: {self._request_id}\n{meter.report_line()}\n"
         )
 

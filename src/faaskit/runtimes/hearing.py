@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-
-from attrs import asdict
 
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import (
@@ -131,7 +129,7 @@ class Hearing:
         if used.over:
             # The watchdog looks every few milliseconds: this one was faster.
             ending, payload = "out_of_memory", b""
-        self._conclude(ending, payload, asdict(used))
+        self._conclude(ending, payload, used)
 
     def _verdict(self, item: Verdict, began: int | None) -> None:
         if self.outcome is not None:
@@ -153,23 +151,31 @@ class Hearing:
         elif ending == "finished":
             ending = "exit"
         self._detail = facts.get("detail") or self._detail
-        self._conclude(ending, payload, facts)
+        used = Used(facts["cpu_ns"], facts["peak"], facts["throttled_ns"])
+        self._conclude(ending, payload, used, facts.get("exit_code"), facts.get("signal"))
 
-    def _conclude(self, ending: Ending, payload: bytes, facts: Mapping[str, Any]) -> None:
+    def _conclude(
+        self,
+        ending: Ending,
+        payload: bytes,
+        used: Used,
+        exit_code: int | None = None,
+        signal: int | None = None,
+    ) -> None:
         took_ms = self._duration_ms or 0.0
         in_init = self.phase == "init"
         self.outcome = Outcome(
             ending=ending,
             usage=Usage(
                 duration_ms=0.0 if in_init else took_ms,
-                cpu_time_ms=facts["cpu_ns"] / 1e6,
-                max_memory_bytes=facts["peak"],
-                cpu_throttled_ms=facts["throttled_ns"] / 1e6,
+                cpu_time_ms=used.cpu_ns / 1e6,
+                max_memory_bytes=used.peak,
+                cpu_throttled_ms=used.throttled_ns / 1e6,
                 init_duration_ms=took_ms if in_init else self.init_duration_ms,
             ),
             payload=payload,
-            exit_code=facts.get("exit_code"),
-            signal=facts.get("signal"),
+            exit_code=exit_code,
+            signal=signal,
             phase="init" if in_init else "invoke",
             detail=self._detail,
         )

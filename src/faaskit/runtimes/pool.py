@@ -125,7 +125,9 @@ class Template:
     def __init__(self, backend: Host, code: Code, *, snapshot: bool = True) -> None:
         self._backend = backend
         self.code = evolve(code, snapshot=code.snapshot and snapshot)
-        self._state = threading.Condition()
+        # Two names of one lock: most only need that, and a Condition's way to it is long.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._phase = "new"  # new, initialising, ready, gone
         self._number = 0
         self._line: Line | None = None
@@ -146,13 +148,13 @@ class Template:
     @property
     def ready(self) -> int:
         """How many environments wait to be taken."""
-        with self._state:
+        with self._lock:
             return sum(map(len, self._ahead.values()))
 
     def shed(self, most: int) -> int:
         """Give up some of what is ready, down to what ``keep_ready`` asked for; return how many."""
         shed: list[Ahead] = []
-        with self._state:
+        with self._lock:
             for queue in self._ahead.values():
                 while len(queue) > self._floor and len(shed) < most:
                     shed.append(queue.popleft())
@@ -165,10 +167,10 @@ class Template:
 
     def discard(self) -> None:
         """Take it out of use, with what it has ready and what runs in it."""
-        with self._state:
+        with self._lock:
             was, self._phase = self._phase, "gone"
             ahead, self._ahead = self._ahead, {}
-            self._state.notify_all()
+            self._changed.notify_all()
         keeper = self.keeper
         if was != "new" and keeper is not None:
             with contextlib.suppress(SandboxError):
@@ -188,7 +190,7 @@ class Template:
 
     def fade(self) -> None:
         """Take it out of use once nothing runs in it."""
-        with self._state:
+        with self._lock:
             self._fading = True
             # INIT under way is somebody's call, which goes on to take an environment.
             now = self._running == 0 and self._phase != "initialising"
@@ -211,9 +213,9 @@ class Template:
         Returns:
             How long INIT took, in ms, if it ran here.
         """
-        with self._state:
+        with self._lock:
             while self._phase == "initialising":
-                self._state.wait()
+                self._changed.wait()
             if self._phase == "ready":
                 return None
             if self._phase == "gone":
@@ -223,10 +225,10 @@ class Template:
         try:
             return (yield from self._initialise(limits))
         finally:
-            with self._state:
+            with self._lock:
                 if self._phase == "initialising":
                     self._phase = "gone"  # failed, or whoever drove it was interrupted
-                self._state.notify_all()
+                self._changed.notify_all()
 
     def _initialise(self, limits: Limits) -> Generator[Event, None, float | None]:
         self.keeper = self._backend.keeper()
@@ -280,7 +282,7 @@ class Template:
                     if self.code.snapshot and init_ms is None:
                         msg = "the template was ready without having run INIT"
                         raise SandboxError(msg, step="run INIT")
-                    with self._state:
+                    with self._lock:
                         self._phase = "ready"
                     return init_ms
                 else:
@@ -303,7 +305,7 @@ class Template:
         """Return an environment that may be ready already, ordering one if there is none."""
         self.used_at = time.monotonic()
         while True:
-            with self._state:
+            with self._lock:
                 queue = self._ahead.setdefault(limits, deque())
                 taken = queue.popleft() if queue else None
                 self._running += 1
@@ -393,7 +395,7 @@ class Template:
 
     def done(self) -> None:
         """One that was taken has ended."""
-        with self._state:
+        with self._lock:
             self._running -= 1
             last = self._fading and self._running == 0
         if last:
@@ -401,7 +403,7 @@ class Template:
 
     def _missing(self, limits: Limits) -> tuple[int, int]:
         """Return how many fewer are ready than this moment's load would use, and how many are."""
-        with self._state:
+        with self._lock:
             if self._phase != "ready" or self._fading:
                 return 0, 0
             wanted = max(self._floor, min(2 * self._running + 2, READY_MAX))
@@ -410,7 +412,7 @@ class Template:
 
     def give(self, limits: Limits, one: Ahead) -> None:
         """Put an environment that was not used with those that are ready."""
-        with self._state:
+        with self._lock:
             if self._phase == "ready":
                 self._ahead.setdefault(limits, deque()).append(one)
                 return
@@ -418,7 +420,7 @@ class Template:
 
     def keep_ready(self, count: int) -> None:
         """Have at least so many ready from now on."""
-        with self._state:
+        with self._lock:
             self._floor = max(self._floor, count)
 
 

@@ -35,7 +35,7 @@ class Used:
     cpu_ns: int
     peak: int
     throttled_ns: int
-    over: bool
+    over: bool = False
 
 
 class Reading:

@@ -148,7 +148,7 @@ class Line:
         waiting.register(self._event, select.POLLOUT)
         if self._verdict in self._open:
             waiting.register(self._verdict, select.POLLIN)
-        return self._verdict not in {descriptor for descriptor, _ in waiting.poll()}
+        return self._verdict not in dict(waiting.poll())
 
     def _listen_until_writable(self) -> Iterator[Item]:
         self._poll.register(self._event, select.POLLOUT)
@@ -167,7 +167,7 @@ class Line:
             timeout: In seconds; None waits for as long as it takes.
         """
         limit_ms = None if timeout is None else timeout * 1000
-        ready = {descriptor for descriptor, _ in self._poll.poll(limit_ms)}
+        ready = dict(self._poll.poll(limit_ms))
         if self._log in ready:
             yield from self._hear_log()
         if self._reply in ready:
@@ -232,7 +232,7 @@ class Line:
         """Whether a verdict waits here or has been heard: what was behind this line is gone."""
         if self._verdict not in self._open:
             return True
-        return any(descriptor == self._verdict for descriptor, _ in self._poll.poll(0))
+        return self._verdict in dict(self._poll.poll(0))
 
     def close(self) -> None:
         """Close this side's ends. What is behind them is killed by an order, not by this."""

@@ -52,16 +52,17 @@ def test_waiting_for_room_is_told_once(caplog: pytest.LogCaptureFixture) -> None
     concurrency = Concurrency(limit=10, room_mb=200)
 
     def call() -> None:
-        with concurrency.room(150, nested=False):
-            pass
+        concurrency.take_room(150, nested=False)
+        concurrency.give_room(150)
 
     for _ in range(2):
         with caplog.at_level(logging.WARNING):
             waiting = threading.Thread(target=call)
-            with concurrency.room(150, nested=False):
-                waiting.start()
-                while not concurrency._queue:  # until it does wait
-                    assert waiting.is_alive()
+            concurrency.take_room(150, nested=False)
+            waiting.start()
+            while not concurrency._queue:  # until it does wait
+                assert waiting.is_alive()
+            concurrency.give_room(150)
             waiting.join()
     (record,) = caplog.records
     assert "add up to 150 MB" in record.getMessage()
