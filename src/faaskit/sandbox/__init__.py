@@ -40,13 +40,17 @@ Channels
 
 The way of one call
 -------------------
-1. The app takes a line whose environment has said READY, writes the event into it, and its
-   deadline into the table. It wakes the launcher only if that sleeps.
+1. The app takes a line whose environment has said READY, claims it in the table, writes the
+   event into it, and its deadline into the table. While the function runs it orders what is to
+   follow, and opens the files that will tell what was used. It wakes the launcher only if that
+   sleeps or too few are ready.
 2. Every 5 ms the launcher reads the memory and the CPU time of all that run, and looks for
    deadlines. It sleeps 100 ms after the last call.
-3. The result comes up the line; the app's clock stops. Where the function left no process the
-   app reads from the kernel what it used, orders its end and its successor in one message, and
-   goes on. Else the launcher reads it of the whole tree, kills it, and tells the verdict.
+3. The result comes up the line; the app's clock stops. Where the function left no process and
+   no thread, the app reads from the kernel what it used, marks it as over in the table, and goes
+   on: the launcher ends it when it looks next. Else that is ordered; the launcher reads it of the
+   whole tree, kills it, and tells the verdict, for which the app waits.
+4. What is parked ends when its function was idle for minutes (parking.py).
 
 Who has what rights
 -------------------
@@ -95,6 +99,9 @@ Races that an order prevents
 ----------------------------
 - The app writes a deadline and then looks whether the launcher sleeps; the launcher says that
   it sleeps and then looks at the deadlines. One of the two sees the other.
+- The launcher marks a parked environment that is to end, waits, and kills it only if it was not
+  claimed. The app claims one and then looks for the mark. One of the two sees the other, and no
+  event is lost with an environment that left.
 - A template waits for ``go`` until it is watched: no code of the user's runs without.
 - Every process asks who its parent is after it has set PDEATHSIG: one that has ended before
   would never send the signal.
