@@ -27,7 +27,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import kernel, limits, sweep, tree, usage
+from . import kernel, limits, sweep, usage
+from .clearing import Clearing
 from .parking import Parking
 from .table import Table
 from .watchdog import TICK_NS, Watchdog
@@ -96,7 +97,6 @@ class Launcher:
         os.mkdir(self._folder, 0o700)
         os.mkdir(self._view, 0o700)
         self._groups = limits.PidsGroups(name)
-        self._used_groups: list[str] = []
         self._control = control
         control.setblocking(False)  # socket.recv_fds takes flags and ignores them
         self._app = os.pidfd_open(app)
@@ -106,10 +106,9 @@ class Launcher:
         self._environments: dict[int, Watched] = {}
         self._by_row: dict[int, Watched] = {}
         self._forking: dict[int, int] = {}  # when the order was given
-        self._sweepers: set[int] = set()
-        self._errands: set[int] = {_start_sweep(temporary)}
-        self._rubbish: list[str] = []
-        self._watchdog = Watchdog(table, self._condemn, self._errands, memfds)
+        self._clearing = Clearing(self._folder, self._groups)
+        self._clearing.errands.add(_start_sweep(temporary))
+        self._watchdog = Watchdog(table, self._condemn, self._clearing.errands, memfds)
         self._parking = Parking(table, idle_ns)
         self._idle_ns = idle_ns
         self._looks: dict[int, int] = {}  # when to look at a running one again
@@ -149,7 +148,7 @@ class Launcher:
                 self._reap()
                 self._tick()
         finally:
-            self._end()
+            self._clearing.end([template.pid for template in self._templates.values()])
 
     def _wait(self) -> list[tuple[int, int]]:
         now = time.monotonic_ns()
@@ -223,7 +222,7 @@ class Launcher:
             )
         except OSError as error:
             watched.tell("sandbox", step="start a template", errno=error.errno)
-            self._clear_group(watched.group)
+            self._clearing.clear_group(watched.group)
             ours.close()
             return
         finally:
@@ -304,7 +303,7 @@ class Launcher:
         template = self._templates.get(order["number"])
         if template is not None:
             template.retired = True
-            self._kill(template.watched)
+            self._clearing.kill(template.watched)
 
     _orders: ClassVar[dict[str, Callable[[Launcher, dict[str, Any], list[int]], None]]] = {
         "template": _make_template,
@@ -342,7 +341,7 @@ class Launcher:
             passed = self._take_report(template, json.loads(message), pid, passed)
         except (ValueError, KeyError, TypeError):
             # INIT code got at the template's socket. Its own function is all it can spoil.
-            self._kill(template.watched)
+            self._clearing.kill(template.watched)
         finally:
             if passed >= 0:
                 os.close(passed)
@@ -431,51 +430,15 @@ class Launcher:
         self._looks.pop(watched.number, None)
         watched.end()
         watched.put_away()
-        self._clear_group(watched.group)
+        self._clearing.clear_group(watched.group)
         if watched.folder:
-            try:
-                os.rmdir(watched.folder)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                self._rubbish.append(watched.folder)
+            self._clearing.remove(watched.folder)
             self._kill_orphans()
-            self._take_out_rubbish()
-
-    def _clear_group(self, group: str) -> None:
-        if not group:
-            return
-        self._used_groups.append(group)
-        still: list[str] = []
-        for used in self._used_groups:
-            left = self._groups.members(used)
-            if left:
-                self._groups.freeze(used)
-                for pid in left:
-                    tree.kill(pid)
-                still.append(used)  # killed, but not yet out of it: looked at again
-            else:
-                self._groups.give_back(used)
-        self._used_groups = still
 
     def _kill_orphans(self) -> None:
-        """
-        Kill this process's children that are nobody's here.
-
-        What a function made outlives it as a child of the launcher: a daemon, or what an
-        environment left when it ended by itself. From a jail nothing comes out.
-        """
-        known = {t.pid for t in self._templates.values()} | self._sweepers | self._errands
+        known = {template.pid for template in self._templates.values()}
         known.update(w.pid for w in self._environments.values() if w.pid is not None)
-        for pid in usage.children(os.getpid()):
-            if pid not in known:
-                tree.kill_tree(pid)
-
-    def _take_out_rubbish(self) -> None:
-        # Not here: a folder may hold a million files, and functions are being watched.
-        if self._rubbish and not self._sweepers:
-            folders, self._rubbish = self._rubbish[:100], self._rubbish[100:]
-            self._sweepers.add(os.posix_spawnp("rm", ["rm", "-rf", "--", *folders], {}))
+        self._clearing.kill_orphans(known)
 
     def _reap(self) -> None:
         """Take the end of every child that has ended: templates, orphans, sweepers."""
@@ -487,12 +450,7 @@ class Launcher:
                 break
             if pid == 0:
                 break
-            if pid in self._errands:
-                self._errands.discard(pid)
-                continue
-            if pid in self._sweepers:
-                self._sweepers.discard(pid)
-                self._take_out_rubbish()
+            if self._clearing.was_helper(pid):
                 continue
             template = next((t for t in self._templates.values() if t.pid == pid), None)
             if template is not None:
@@ -523,7 +481,7 @@ class Launcher:
             if environment.template is template and (template.jailed or environment.pid is None):
                 environment.tell("sandbox", step="run", detail="its template was killed")
                 self._forget(environment)
-        self._clear_group(watched.group)
+        self._clearing.clear_group(watched.group)
         self._kill_orphans()
 
     # Limits
@@ -553,7 +511,7 @@ class Launcher:
             if template.closed_at:
                 self._awake_until = now + _AWAKE_NS
                 if now - template.closed_at > _EOF_GRACE_NS:
-                    self._kill(template.watched)
+                    self._clearing.kill(template.watched)
         # Watching many must not take the processor from them: a tenth of it at the most. One
         # that starts now is seen within a tick.
         spent = now - began
@@ -572,7 +530,7 @@ class Launcher:
                     final=True,  # another one would hang as long
                 )
                 if watched.template is not None:
-                    self._kill(watched.template.watched)
+                    self._clearing.kill(watched.template.watched)
                 self._forget(watched)
 
     def _condemn(
@@ -592,7 +550,7 @@ class Launcher:
             watched.late = (ending, facts)
             if watched.template is None:
                 watched.tell(ending, **facts)  # a template that has not even said hello
-                self._kill(watched)
+                self._clearing.kill(watched)
             return
         below = [] if measured else usage.descendants(watched.pid)
         if not measured:
@@ -600,7 +558,7 @@ class Launcher:
             if ending == "finished" and watched.peak > watched.memory_limit:
                 ending = "out_of_memory"  # faster than the watchdog looks
         if below or ending != "finished":
-            self._kill(watched)
+            self._clearing.kill(watched)
             watched.tell(ending, **facts)
         else:
             # It is alone and waits in a read. A killed process runs its end at once, in this
@@ -618,48 +576,6 @@ class Launcher:
 
     def _cpu_before(self, watched: Watched) -> int:
         return (watched.row and self._table.cpu_before[watched.row]) or watched.cpu_before
-
-    def _kill(self, watched: Watched) -> None:
-        """Kill a tree that may fight back."""
-        if watched.group:
-            # Nothing in it can fork any more, so one look finds everybody.
-            self._groups.freeze(watched.group)
-        watched.end()
-        if watched.group:
-            for pid in self._groups.members(watched.group):
-                tree.kill(pid)
-        if watched.pid is not None:
-            # Stopped by its pidfd first: from here on its pid can't become another's.
-            watched.signal_root(signal.SIGSTOP)
-            if usage.parent_and_start(watched.pid)[0] in (os.getpid(), self._parent_of(watched)):
-                tree.kill_tree(watched.pid)
-            watched.signal_root(signal.SIGKILL)
-
-    def _parent_of(self, watched: Watched) -> int:
-        template = watched.template
-        if template is None or template.watched.pid is None:
-            return os.getpid()
-        return template.watched.pid
-
-    # The end
-
-    def _end(self) -> None:
-        """Kill everything and wait until it is gone."""
-        self._groups.freeze_all()
-        for template in self._templates.values():
-            tree.kill_tree(template.pid)
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                for pid in usage.children(os.getpid()):
-                    if pid not in self._sweepers:
-                        tree.kill_tree(pid)
-                # One that ends, and all that have ended with it: a look at a thousand
-                # children for each of them would take seconds.
-                os.wait4(-1, 0)
-                while os.wait4(-1, os.WNOHANG)[0]:
-                    pass
-        subprocess.run(["rm", "-rf", "--", self._folder], check=False)
-        self._groups.close()
 
 
 def _drain(descriptor: int) -> None:
