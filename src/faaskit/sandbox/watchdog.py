@@ -95,9 +95,10 @@ class Watchdog:
     def _hold_memory(self, watched: Watched, pid: int, below: list[int], now: int) -> bool:
         """Return whether it may go on."""
         if now >= watched.look_at_shared:
+            began = time.thread_time_ns()
             watched.shared = self._unmapped([pid, *below])
             # A tree with thousands of descriptors is looked at less often.
-            took = time.monotonic_ns() - now
+            took = time.thread_time_ns() - began
             watched.look_at_shared = now + max(_LOOK_AT_SHARED_NS, 20 * took)
         root = usage.resident(pid) + watched.shared
         total = root + sum(map(usage.resident, below))
