@@ -137,10 +137,11 @@ def writes_garbage_everywhere(event: Any, context: Any) -> Any:
 @_deed
 def sends(event: Any, context: Any) -> Any:
     """Write bytes to every descriptor above the standard ones; the channel is among them."""
-    data = bytes.fromhex(event["hex"])
     for descriptor in _open_descriptors(3):
+        view = memoryview(bytes.fromhex(event["hex"]))
         with contextlib.suppress(OSError):
-            os.write(descriptor, data)
+            while view:  # a write that is stopped in the middle, to hold its CPU, is cut short
+                view = view[os.write(descriptor, view) :]
     return "honest"
 
 
@@ -274,13 +275,13 @@ def hoards_in_children(event: Any, context: Any) -> Any:
 
 @_deed
 def asks_for_too_much_at_once(event: Any, context: Any) -> Any:
-    return len(bytearray(8 << 30))
+    return len(bytearray(12 << 30))
 
 
 @_deed
 def catches_the_refusal(event: Any, context: Any) -> Any:
     try:
-        bytearray(8 << 30)
+        bytearray(12 << 30)
     except MemoryError:
         return "refused"
 

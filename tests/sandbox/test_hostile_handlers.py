@@ -189,6 +189,21 @@ def test_frames_of_its_own_spoil_its_own_call_alone(
     assert isinstance(repr(invocation.payload), str)
 
 
+def test_it_has_no_descriptor_but_its_own(invoker: Invoker) -> None:
+    """The standard streams, the event's pipe and the reply's: nothing of whoever made it."""
+
+    def descriptors(event: Any, context: Any) -> Any:
+        from pathlib import Path
+
+        # Without the one by which they are listed, which is gone by the time it is asked for.
+        found = list(Path("/proc/self/fd").iterdir())
+        return sorted(int(one.name) for one in found if one.is_symlink())
+
+    found = invoker.invoke(function(descriptors, memory_size=128)).result()
+    assert found[:3] == [0, 1, 2]
+    assert len(found) == 5
+
+
 def test_a_large_log_keeps_its_two_ends(invoker: Invoker) -> None:
     """200 MB of log become 6 MB: the head, the tail, and how much is gone between them."""
     invocation = check(invoker, ACT, {"do": "floods_the_log", "mb": 200})

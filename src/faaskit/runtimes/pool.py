@@ -29,6 +29,7 @@ from faaskit.runtimes.hearing import Hearing, log_of, write_reply
 from faaskit.runtimes.opened import Opened, open_for, private_folders
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper
+from faaskit.sandbox.limits import PROCESSES
 from faaskit.sandbox.line import Line, Message, Verdict
 
 __all__ = ["Ahead", "Host", "StaleError", "Template", "new_log_stream"]
@@ -36,9 +37,9 @@ __all__ = ["Ahead", "Host", "StaleError", "Template", "new_log_stream"]
 _MB = 1024 * 1024
 
 # Address space is not memory: each thread reserves 8 MB of it for a stack that it hardly
-# touches, and numerical libraries reserve more. The watchdog holds the memory size itself;
-# this only stops one huge allocation before its pages are touched.
-_BACKSTOP_SLACK_MB = 512
+# touches, there may be 1,024 of them, and numerical libraries reserve more. The watchdog holds
+# the memory size itself; this only stops one huge allocation before its pages are touched.
+_BACKSTOP_SLACK_MB = 8 * PROCESSES + 512
 
 READY_MAX = 8  # environments kept ahead for one function, unless warm() asks for more
 _READY_MOST = 512  # of all functions

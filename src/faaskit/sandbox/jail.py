@@ -63,6 +63,7 @@ def enter(spec: Mapping[str, Any], place: str) -> None:
     if warden:
         os.close(tell)
         _end_as(warden, told)
+    os.close(told)
     kernel.tie_to_parent(0)
     view.build(spec, place, users)
     if uid == 0:
