@@ -196,6 +196,26 @@ def templates_of(invoker: Invoker) -> list[psutil.Process]:
     return psutil.Process(launcher_of(invoker)).children()
 
 
+def parked_of(invoker: Invoker) -> list[psutil.Process]:
+    """Return the processes of environments that wait for a call, on the host."""
+    backend = invoker._backend
+    table = backend._keeper.table  # type: ignore[attr-defined]
+    rows = [
+        one.row
+        for template in backend._templates.values()  # type: ignore[attr-defined]
+        for queue in template._ahead.values()
+        for one in queue
+    ]
+    return [psutil.Process(table.pid[row]) for row in rows if table.pid[row]]
+
+
+def running_of(invoker: Invoker) -> list[psutil.Process]:
+    """Return the processes of environments that have an event, on the host."""
+    table = invoker._backend._keeper.table  # type: ignore[attr-defined]
+    rows = [row for row, deadline in enumerate(table.deadline) if deadline > 0]
+    return [psutil.Process(table.pid[row]) for row in rows if table.pid[row]]
+
+
 def family(invoker: Invoker) -> set[psutil.Process]:
     """Return an Invoker's launcher and all below it."""
     launcher = psutil.Process(launcher_of(invoker))

@@ -18,6 +18,8 @@ from probes import (
     alive,
     family,
     launcher_of,
+    parked_of,
+    running_of,
     templates_of,
     until,
     wait_gone,
@@ -29,31 +31,32 @@ from faaskit.invoke import Invocation
 
 pytestmark = pytest.mark.timeout(50)
 
+LEVELS = pytest.mark.parametrize("level", ["process", "namespace"])
 ACT: Function = function(hostile.act, name="act", memory_size=256, timeout=30)
 
 
-@pytest.fixture
-def invoker() -> Iterator[Invoker]:
+@pytest.fixture(params=["process", "namespace"])
+def invoker(request: pytest.FixtureRequest) -> Iterator[Invoker]:
     """An Invoker whose function has run once, and that leaves nobody."""
-    with Invoker("process") as made:
+    with Invoker(request.param) as made:
         assert made.invoke(ACT).payload == "calm"
         yield made
         processes = family(made)
     wait_gone(processes)
 
 
-def start(invoker: Invoker, tmp_path: Path) -> tuple[Future[Invocation], int]:
+def start(invoker: Invoker, lifeline: Lifeline) -> tuple[Future[Invocation], psutil.Process]:
     """Have a call sleep, and return it with its process."""
-    mark = tmp_path / "started"
-    future = invoker.submit(ACT, {"do": "sleeps", "started": str(mark)})
-    until(lambda: mark.exists() and mark.read_text(), "the handler's start")
-    return future, int(mark.read_text())
+    future = invoker.submit(ACT, {"do": "sleeps", "port": lifeline.port})
+    assert lifeline.next().name == "asleep"
+    (process,) = running_of(invoker)
+    return future, process
 
 
 def test_an_idle_template_is_replaced(invoker: Invoker) -> None:
     """A template killed between two calls is made again by the next."""
     for template in templates_of(invoker):
-        processes = [template, *template.children()]
+        processes = [template, *template.children(recursive=True)]
         template.kill()
         wait_gone(processes)  # an environment that had the event by then would be an error
     assert invoker.invoke(ACT).payload == "calm"
@@ -61,10 +64,9 @@ def test_an_idle_template_is_replaced(invoker: Invoker) -> None:
 
 def test_idle_environments_are_replaced(invoker: Invoker) -> None:
     """A parked environment that was killed is not given an event."""
-    for template in templates_of(invoker):
-        for environment in until(template.children, "a parked environment"):
-            environment.kill()
-            wait_gone([environment])
+    for environment in until(lambda: parked_of(invoker), "a parked environment"):
+        environment.kill()
+        wait_gone([environment])
     for _ in range(5):
         assert invoker.invoke(ACT).payload == "calm"
 
@@ -78,30 +80,30 @@ def test_an_idle_launcher_is_replaced(invoker: Invoker) -> None:
     assert launcher_of(invoker) not in before
 
 
-def test_a_running_environment_was_killed(invoker: Invoker, tmp_path: Path) -> None:
+def test_a_running_environment_was_killed(invoker: Invoker, lifeline: Lifeline) -> None:
     """From inside or outside, SIGKILL is a signal: nobody can tell which it was."""
-    future, pid = start(invoker, tmp_path)
-    os.kill(pid, signal.SIGKILL)
+    future, process = start(invoker, lifeline)
+    process.kill()
     assert future.result(20).status == "signal"
     assert invoker.invoke(ACT).payload == "calm"
 
 
-def test_a_template_killed_under_a_running_call(invoker: Invoker, tmp_path: Path) -> None:
+def test_a_template_killed_under_a_running_call(invoker: Invoker, lifeline: Lifeline) -> None:
     """The sandbox failed: an exception, no bill, and the process is gone."""
-    future, pid = start(invoker, tmp_path)
+    future, process = start(invoker, lifeline)
     billed = invoker.bill.total_usd
     for template in templates_of(invoker):
         template.kill()
     with pytest.raises(exceptions.SandboxError):
         future.result(20)
-    wait_gone([pid])
+    wait_gone([process])
     assert invoker.bill.total_usd == billed
     assert invoker.invoke(ACT).payload == "calm"
 
 
-def test_a_launcher_killed_under_a_running_call(invoker: Invoker, tmp_path: Path) -> None:
+def test_a_launcher_killed_under_a_running_call(invoker: Invoker, lifeline: Lifeline) -> None:
     """The same for the launcher, and nothing of its family survives it."""
-    future, _ = start(invoker, tmp_path)
+    future, _ = start(invoker, lifeline)
     before = family(invoker)
     billed = invoker.bill.total_usd
     os.kill(launcher_of(invoker), signal.SIGKILL)
@@ -112,10 +114,11 @@ def test_a_launcher_killed_under_a_running_call(invoker: Invoker, tmp_path: Path
     assert invoker.invoke(ACT).payload == "calm"
 
 
-def test_closing_kills_what_runs(tmp_path: Path) -> None:
+@LEVELS
+def test_closing_kills_what_runs(lifeline: Lifeline, level: str) -> None:
     """close() while a call runs: the call ends with an error, and nobody is left."""
-    invoker = Invoker("process")
-    future, _ = start(invoker, tmp_path)
+    invoker = Invoker(level)
+    future, _ = start(invoker, lifeline)
     processes = family(invoker)
     invoker.close()
     assert not any(map(alive, processes))
@@ -126,21 +129,23 @@ def test_closing_kills_what_runs(tmp_path: Path) -> None:
     invoker.close()
 
 
-def test_the_next_launcher_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
+@LEVELS
+def test_the_next_launcher_sweeps_what_a_killed_one_left(lifeline: Lifeline, level: str) -> None:
     """Processes and folders of a launcher that was killed are gone soon after the next began."""
-    with Invoker("process") as first:
-        future, _ = start(first, tmp_path)
-        invocation = first.submit(ACT, {"do": "leaves_a_daemon", "hang": True})
+    with Invoker(level) as first:
+        future, _ = start(first, lifeline)
+        event = {"do": "leaves_a_daemon", "hang": True, "port": lifeline.port}
+        invocation = first.submit(ACT, event)
+        assert lifeline.next().name == "with a daemon"
         pid = launcher_of(first)
         folders = Path(tempfile.gettempdir())
-        until(lambda: len(family(first)) >= 5, "the daemon")
         processes = family(first)
         os.kill(pid, signal.SIGKILL)
         for lost in (future, invocation):
             with pytest.raises(exceptions.SandboxError):
                 lost.result(20)
         assert list(folders.glob(f"faaskit-{pid}-*"))
-        with Invoker("process") as second:
+        with Invoker(level) as second:
             assert second.invoke(ACT).payload == "calm"
             wait_gone(processes)
             until(lambda: not list(folders.glob(f"faaskit-{pid}-*")), "the folder's end")
@@ -150,7 +155,7 @@ SCRIPT = """
     import sys
     import hostile
     from faaskit import Invoker, function
-    invoker = Invoker("process")
+    invoker = Invoker(sys.argv[2])
     act = function(hostile.act, timeout=60)
     try:
         invoker.invoke(act, {"do": "leaves_a_daemon", "hang": True, "port": int(sys.argv[1])})
@@ -160,14 +165,15 @@ SCRIPT = """
 """
 
 
+@LEVELS
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + 15), (signal.SIGKILL, 128 + 9)]
 )
 def test_nobody_outlives_the_app(
-    tmp_path: Path, lifeline: Lifeline, number: signal.Signals, code: int
+    tmp_path: Path, lifeline: Lifeline, number: signal.Signals, code: int, level: str
 ) -> None:
     """Ctrl-C, SIGTERM or kill -9 of the app in the middle of a call: no process is left."""
-    script = Script(tmp_path, SCRIPT, lifeline.port)
+    script = Script(tmp_path, SCRIPT, lifeline.port, level)
     try:
         running = lifeline.next()
         script.signal(number)
@@ -181,14 +187,12 @@ def test_nobody_outlives_the_app(
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-def test_five_hundred_kills(invoker: Invoker, tmp_path: Path) -> None:
+def test_five_hundred_kills(invoker: Invoker, lifeline: Lifeline) -> None:
     """Whoever is killed, 500 times: the next call works, and descriptors stay flat."""
     descriptors = psutil.Process().num_fds()
     for turn in range(500):
-        folder = tmp_path / str(turn)
-        folder.mkdir()
-        future, pid = start(invoker, folder)
-        victims = [pid, templates_of(invoker)[0].pid, launcher_of(invoker)]
+        future, process = start(invoker, lifeline)
+        victims = [process.pid, templates_of(invoker)[0].pid, launcher_of(invoker)]
         os.kill(victims[turn % 3], signal.SIGKILL)
         with_error = future.exception(20)
         assert with_error is None or isinstance(with_error, exceptions.SandboxError)
