@@ -212,8 +212,10 @@ def parked_of(invoker: Invoker) -> list[psutil.Process]:
 def running_of(invoker: Invoker) -> list[psutil.Process]:
     """Return the processes of environments that have an event, on the host."""
     table = invoker._backend._keeper.table  # type: ignore[attr-defined]
-    rows = [row for row, deadline in enumerate(table.deadline) if deadline > 0]
-    return [psutil.Process(table.pid[row]) for row in rows if table.pid[row]]
+    # A row keeps what stood in it last, until it is another environment's.
+    pids = {table.pid[row] for row, deadline in enumerate(table.deadline) if deadline > 0}
+    launcher = psutil.Process(launcher_of(invoker))
+    return [below for below in launcher.children(recursive=True) if below.pid in pids]
 
 
 def family(invoker: Invoker) -> set[psutil.Process]:

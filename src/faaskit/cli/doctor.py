@@ -12,10 +12,10 @@ import attrs
 from faaskit.exceptions import FaaskitError
 from faaskit.functions import define
 from faaskit.invoke import Invoker
-from faaskit.invoke.concurrency import host_room_mb
 from faaskit.runtimes.advice import advice
 from faaskit.runtimes.host import jail_problem, probe, supported
 from faaskit.runtimes.promises import findings
+from faaskit.runtimes.room import memory_mb
 
 __all__ = ["doctor"]
 
@@ -34,7 +34,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         log.setLevel(before)
     refused = jail_problem() if supported() else "it needs Linux"
     level = "process" if refused else "namespace"
-    advised = advice(host, host_room_mb(), refused)
+    advised = advice(host, memory_mb(), refused)
     if arguments.json:
         report = {
             "host": attrs.asdict(host),

@@ -2,7 +2,7 @@
 Who may run now: AWS's concurrency limits, and the room that this host has.
 
 Over a limit a call is refused at once, as on AWS. Below it, a call waits its turn until
-the memory sizes of what runs leave room for its own.
+there is room for its memory size, and files for its pipes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,9 @@ from collections import deque
 
 from faaskit.exceptions import ThrottledError
 
-__all__ = ["Concurrency", "host_room_mb"]
+__all__ = ["Concurrency"]
 
 _log = logging.getLogger(__name__)
-
-_SHARE_OF_MEMORY = 0.8
-_MB = 1024 * 1024
-
-
-def host_room_mb() -> int:
-    """Return how many MB of memory sizes may run at once on this host."""
-    import psutil
-
-    return int(psutil.virtual_memory().total * _SHARE_OF_MEMORY) // _MB
 
 
 class Concurrency:
@@ -34,16 +24,19 @@ class Concurrency:
 
     Args:
         limit: Of all functions together.
-        room_mb: For the sum of their memory sizes.
+        room_mb: For the sum of the memory sizes of those that run at once.
+        most: How many may run at once.
     """
 
-    def __init__(self, limit: int, room_mb: int) -> None:
+    def __init__(self, limit: int, room_mb: int, most: int) -> None:
         self._limit = limit
         self._room_mb = room_mb
+        self._most = most
         self._lock = threading.Lock()
         self._total = 0
         self._by_function: dict[str, int] = {}
         self._used_mb = 0
+        self._running = 0
         self._queue: deque[tuple[int, threading.Event]] = deque()
         self._warned = False
 
@@ -92,7 +85,7 @@ class Concurrency:
         turn = None
         with self._lock:
             if nested or (not self._queue and self._fits(memory_size)):
-                self._used_mb += memory_size
+                self._add(memory_size)
             else:
                 turn = threading.Event()
                 self._queue.append((memory_size, turn))
@@ -103,7 +96,7 @@ class Concurrency:
     def give_room(self, memory_size: int) -> None:
         """Give it back, and let in who waits for it."""
         with self._lock:
-            self._used_mb -= memory_size
+            self._add(-memory_size)
             if self._queue:
                 self._admit()
 
@@ -111,10 +104,12 @@ class Concurrency:
         if not self._warned:
             self._warned = True
             _log.warning(
-                "calls wait: the memory sizes of those that run add up to %d MB, as much as this "
-                "host has room for (four fifths of its memory, %d MB); smaller memory sizes or "
-                "fewer calls at once would not",
+                "calls wait: %d run, and their memory sizes add up to %d MB; at once there may be "
+                "%d, as many as this process has files for (ulimit -n), and %d MB, four fifths of "
+                "this host's memory",
+                self._running,
                 self._used_mb,
+                self._most,
                 self._room_mb,
             )
 
@@ -124,18 +119,24 @@ class Concurrency:
         except BaseException:  # Ctrl-C while it waited
             with self._lock:
                 if turn.is_set():
-                    self._used_mb -= memory_size
+                    self._add(-memory_size)
                 else:
                     self._queue.remove((memory_size, turn))
                 self._admit()
             raise
 
+    def _add(self, memory_size: int) -> None:
+        self._used_mb += memory_size
+        self._running += 1 if memory_size > 0 else -1
+
     def _fits(self, memory_size: int) -> bool:
-        return self._used_mb == 0 or self._used_mb + memory_size <= self._room_mb
+        if self._running == 0:
+            return True
+        return self._running < self._most and self._used_mb + memory_size <= self._room_mb
 
     def _admit(self) -> None:
         # In the order of arrival: a large one is not overtaken for ever by small ones.
         while self._queue and self._fits(self._queue[0][0]):
             memory_size, turn = self._queue.popleft()
-            self._used_mb += memory_size
+            self._add(memory_size)
             turn.set()

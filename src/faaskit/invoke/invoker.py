@@ -28,7 +28,7 @@ from faaskit.exceptions import (
     SandboxError,
     ServiceError,
 )
-from faaskit.invoke.concurrency import Concurrency, host_room_mb
+from faaskit.invoke.concurrency import Concurrency
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
 from faaskit.invoke.invocation import Invocation
 from faaskit.invoke.logs import LogBuffer
@@ -47,6 +47,7 @@ from faaskit.runtimes.contract import (
     ServiceReply,
 )
 from faaskit.runtimes.link import current_link
+from faaskit.runtimes.room import calls_at_once, files_in_use, memory_mb, open_files
 
 __all__ = ["Invocable", "Invoker", "default_invoker"]
 
@@ -131,7 +132,8 @@ class Invoker:
         _alive.add(self)
 
     def _begin(self) -> None:
-        self._concurrency = Concurrency(self._max_concurrency, host_room_mb())
+        room = memory_mb(), calls_at_once(open_files(), files_in_use())
+        self._concurrency = Concurrency(self._max_concurrency, *room)
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._submitted: weakref.WeakSet[Future[Invocation]] = weakref.WeakSet()

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from faaskit.definition import MB_PER_VCPU, MEMORY_SIZE_RANGE_MB
 from faaskit.runtimes.host import Host
+from faaskit.runtimes.room import calls_at_once
 
-__all__ = ["advice", "calls_at_once"]
+__all__ = ["advice"]
 
-# Descriptors of the app: four pipes and three files of usage, and one to spare.
-_FOR_A_CALL = 8
-_FOR_THE_APP = 64
 _MANY_CALLS = 256
-
-
-def calls_at_once(open_files: int) -> int:
-    """Return for how many calls at once so many descriptors are enough."""
-    return max(0, open_files - _FOR_THE_APP) // _FOR_A_CALL
+_FILES_FOR_MANY = 4096
 
 
 def advice(host: Host, room_mb: int, refused: str) -> tuple[str, ...]:
@@ -30,10 +24,10 @@ def advice(host: Host, room_mb: int, refused: str) -> tuple[str, ...]:
     found: list[str] = []
     calls = calls_at_once(host.open_files)
     if calls < _MANY_CALLS:
-        wanted = _FOR_THE_APP + _FOR_A_CALL * _MANY_CALLS
         found.append(
             f"This process may open {host.open_files} files, enough for about {calls} calls at "
-            f"once. For {_MANY_CALLS}: `ulimit -n {wanted}`, or LimitNOFILE= of a systemd unit."
+            f"once; others wait. For {_MANY_CALLS}: `ulimit -n {_FILES_FOR_MANY}`, or LimitNOFILE= "
+            "of a systemd unit."
         )
     largest_mb = MEMORY_SIZE_RANGE_MB[1]
     found.append(

@@ -38,8 +38,9 @@ from faaskit.runtimes.hearing import (
 )
 from faaskit.runtimes.hints import hint
 from faaskit.runtimes.opened import private_folders
-from faaskit.runtimes.pool import READY_MAX, Ahead, StaleError, Template, room_for_ready
+from faaskit.runtimes.pool import Ahead, StaleError, Template
 from faaskit.runtimes.reading import Reading
+from faaskit.runtimes.room import READY_MAX, open_files, ready_at_once
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper, LauncherLostError
 from faaskit.sandbox.line import Item, Line, Message, Text, Verdict
@@ -71,7 +72,7 @@ class LocalBackend:
     ) -> None:
         self.jailed = jailed
         self._idle_s = idle_s
-        self._most_ready = room_for_ready() if most_ready is None else most_ready
+        self._most_ready = most_ready or ready_at_once(open_files())
         self._begin()
         _alive.add(self)
 

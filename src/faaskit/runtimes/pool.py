@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import resource
 import sys
 import tempfile
 import threading
@@ -27,6 +26,7 @@ from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import Code, Event, Limits, ServiceReply
 from faaskit.runtimes.hearing import Hearing, log_of, write_reply
 from faaskit.runtimes.opened import Opened, open_for, private_folders
+from faaskit.runtimes.room import READY_MAX
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper
 from faaskit.sandbox.limits import PROCESSES
@@ -40,22 +40,6 @@ _MB = 1024 * 1024
 # touches, there may be 1,024 of them, and numerical libraries reserve more. The watchdog holds
 # the memory size itself; this only stops one huge allocation before its pages are touched.
 _BACKSTOP_SLACK_MB = 8 * PROCESSES + 512
-
-READY_MAX = 8  # environments kept ahead for one function, unless warm() asks for more
-_READY_MOST = 512  # of all functions
-_MB_FOR_EACH = 2  # of its own, when it is parked; the kernel's share included
-_SHARE_OF_MEMORY = 0.05
-_SHARE_OF_FILES = 0.5
-_FILES_FOR_EACH = 4
-
-
-def room_for_ready() -> int:
-    """Return how many environments may be ready at once, of all functions of an Invoker."""
-    import psutil
-
-    memory = psutil.virtual_memory().total * _SHARE_OF_MEMORY / (_MB_FOR_EACH * _MB)
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * _SHARE_OF_FILES / _FILES_FOR_EACH
-    return int(min(_READY_MOST, max(READY_MAX, memory), max(READY_MAX, files)))
 
 
 class Host(Protocol):

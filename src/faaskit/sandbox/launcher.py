@@ -248,7 +248,6 @@ class Launcher:
         else:
             watched.template = template
             template.used_at = time.monotonic_ns()
-            self._parking.look_by(template.used_at + self._idle_ns)
             # Whoever had the row before is over for the app, though it may not have ended yet.
             former = self._by_row.get(watched.row)
             if former is not None:
@@ -404,6 +403,7 @@ class Launcher:
             self._condemn(watched, ending, **facts)
         elif watched.row:
             self._table.pid[watched.row] = pid
+            self._parking.look_by(template.used_at + self._idle_ns)
         return -1
 
     def _hang_up(self, template: Template) -> None:

@@ -108,7 +108,7 @@ def test_nested_calls_never_wait_for_the_room_that_they_hold() -> None:
     second = make("loose-second")
     first = calling("loose-first", second, allow("lambda:InvokeFunction", on=second), timeout=30)
     with Invoker() as narrow:
-        narrow._concurrency = Concurrency(1000, room_mb=128)
+        narrow._concurrency = Concurrency(1000, room_mb=128, most=1)
         futures = [narrow.submit(first, number) for number in range(2)]
         results = [future.result(timeout=20) for future in futures]
     assert [result.result()[2] for result in results] == [0, 1]

@@ -6,9 +6,11 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import plain_deeds
 import pytest
+from probes import Script
 
 from faaskit import Invocation, Invoker, function
 from faaskit.billing import Meter
@@ -49,7 +51,7 @@ def test_a_little_is_not_told(throttled_ms: float) -> None:
 
 def test_waiting_for_room_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """The first call that waits says why; the next ones wait without a word."""
-    concurrency = Concurrency(limit=10, room_mb=200)
+    concurrency = Concurrency(limit=10, room_mb=200, most=9)
 
     def call() -> None:
         concurrency.take_room(150, nested=False)
@@ -65,8 +67,33 @@ def test_waiting_for_room_is_told_once(caplog: pytest.LogCaptureFixture) -> None
             concurrency.give_room(150)
             waiting.join()
     (record,) = caplog.records
-    assert "add up to 150 MB" in record.getMessage()
-    assert "200 MB" in record.getMessage()
+    assert "1 run, and their memory sizes add up to 150 MB" in record.getMessage()
+    assert "200 MB, four fifths" in record.getMessage()
+
+
+FEW_FILES = """
+    import resource, sys
+    resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+    import plain_deeds
+    from faaskit import Invoker, function
+
+    act = function(plain_deeds.act, timeout=30)
+    with Invoker(sys.argv[1]) as invoker:
+        ended = list(invoker.map(act, range(60), concurrency=40))
+    assert [one.payload for one in ended] == list(range(60)), ended
+    print("all")
+"""
+
+
+@pytest.mark.parametrize("level", ["process", "namespace"])
+def test_calls_wait_for_files(tmp_path: Path, level: str) -> None:
+    """More at once than a process has descriptors for is slower, and no error."""
+    script = Script(tmp_path, FEW_FILES, level)
+    try:
+        script.wait_line("all")
+        assert script.wait_last() == 0
+    finally:
+        script.close()
 
 
 @pytest.fixture(scope="module")
