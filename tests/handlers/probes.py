@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -192,8 +193,13 @@ def launcher_of(invoker: Invoker) -> int:
 
 
 def templates_of(invoker: Invoker) -> list[psutil.Process]:
-    """Return the processes of an Invoker's templates."""
-    return psutil.Process(launcher_of(invoker)).children()
+    """Return the processes of an Invoker's templates: in a jail, of their doorkeepers."""
+    found: list[psutil.Process] = []
+    for child in psutil.Process(launcher_of(invoker)).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a helper that has ended
+            if any("_faaskit_child.template" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 def parked_of(invoker: Invoker) -> list[psutil.Process]:

@@ -49,7 +49,7 @@ def start(invoker: Invoker, lifeline: Lifeline) -> tuple[Future[Invocation], psu
     """Have a call sleep, and return it with its process."""
     future = invoker.submit(ACT, {"do": "sleeps", "port": lifeline.port})
     assert lifeline.next().name == "asleep"
-    (process,) = running_of(invoker)
+    (process,) = until(lambda: running_of(invoker), "its pid")
     return future, process
 
 
