@@ -651,3 +651,14 @@ def test_owner_of_the_app_may_do_anything(app: _App) -> None:
     with pytest.raises(NoSuchKeyError, match="'k'"):
         uploads.get("k")
     assert uploads.head("c").metadata == {"a": "b"}
+
+
+def test_copy_is_within_an_app(app: _App, tmp_path: Path) -> None:
+    """Another app's bucket of the same name holds other objects: no copy is made of those."""
+    with App("other", state=tmp_path / "other") as other:
+        source = other.bucket("uploads")
+        source.put("k", b"theirs")
+        app.bucket("uploads").put("k", b"ours")
+        with pytest.raises(DefinitionError, match="another App"):
+            source.copy("k", "c", to=app.bucket("uploads"))
+        assert [entry.key for entry in app.bucket("uploads").list()] == ["k"]
