@@ -377,6 +377,20 @@ def test_closed_app_says_so(app: _App) -> None:
             use()
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_closed_app_starts_nothing(used: bool) -> None:
+    """An invoker made after the closing would keep its processes: no one would close it."""
+    app = App("photos")
+    if used:
+        assert app.invoker
+    app.close()
+    with pytest.raises(FaaskitError, match=r"App\('photos'\) is closed"):
+        _ = app.invoker
+    with pytest.raises(FaaskitError, match=r"App\('photos'\) is closed"), app.running():
+        pass
+    app.close()
+
+
 _RUN = """
 import os, sys
 from faaskit.app import App
