@@ -91,6 +91,7 @@ class App:
         self._definitions: dict[str, int] = {}
         self._buckets: dict[str, Bucket] = {}
         self._invoker: Invoker | None = None
+        self._closed = False
         self._state = State(state, app=self.name)
         self._queue = AsynchronousQueue(self._state, self._clock)
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
@@ -185,10 +186,11 @@ class App:
         What runs the app's functions; made at first use, closed with the app.
 
         Raises:
-            FaaskitError: Inside a function.
+            FaaskitError: Inside a function; or the app is closed.
         """
         self._refuse_inside("invoker")
         with self._lock:
+            self._refuse_closed()
             if self._invoker is None:
                 self._invoker = Invoker()
             return self._invoker
@@ -244,9 +246,10 @@ class App:
             on_delivery: Called with each Invocation, in the thread that delivered it.
 
         Raises:
-            FaaskitError: Inside a function; or the app is running already.
+            FaaskitError: Inside a function; or the app is closed, or running already.
         """
         self._refuse_inside("running()")
+        self._refuse_closed()
 
         def tell(invocation: Invocation) -> None:
             _log.info(
@@ -300,6 +303,7 @@ class App:
         self._refuse_inside("close()")
         self._deliverer.stop()
         with self._lock:
+            self._closed = True  # before: an invoker made from here on would never be closed
             invoker, self._invoker = self._invoker, None
         if invoker is not None:
             invoker.close()
@@ -392,6 +396,11 @@ class App:
 
     def _invoke(self, function: Function, event: Any, request_id: str) -> Invocation:
         return self.invoker.invoke(function, event, request_id=request_id)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            msg = f"App({self.name!r}) is closed: make a new App to go on"
+            raise FaaskitError(msg)
 
     def _refuse_inside(self, what: str) -> None:
         if current_link() is not None:

@@ -48,7 +48,9 @@ def invoker(request: pytest.FixtureRequest) -> Iterator[Invoker]:
 def start(invoker: Invoker, lifeline: Lifeline) -> tuple[Future[Invocation], psutil.Process]:
     """Have a call sleep, and return it with its process."""
     future = invoker.submit(ACT, {"do": "sleeps", "port": lifeline.port})
-    assert lifeline.next().name == "asleep"
+    ringing = lifeline.next()
+    assert ringing.name == "asleep"
+    ringing.close()
     (process,) = until(lambda: running_of(invoker), "its pid")
     return future, process
 

@@ -377,6 +377,20 @@ def test_closed_app_says_so(app: _App) -> None:
             use()
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_closed_app_starts_nothing(used: bool) -> None:
+    """An invoker made after the closing would keep its processes: no one would close it."""
+    app = App("photos")
+    if used:
+        assert not app.invoker.closed
+    app.close()
+    with pytest.raises(FaaskitError, match=r"App\('photos'\) is closed"):
+        _ = app.invoker
+    with pytest.raises(FaaskitError, match=r"App\('photos'\) is closed"), app.running():
+        pass
+    app.close()
+
+
 _RUN = """
 import os, sys
 from faaskit.app import App
@@ -651,3 +665,14 @@ def test_owner_of_the_app_may_do_anything(app: _App) -> None:
     with pytest.raises(NoSuchKeyError, match="'k'"):
         uploads.get("k")
     assert uploads.head("c").metadata == {"a": "b"}
+
+
+def test_copy_is_within_an_app(app: _App, tmp_path: Path) -> None:
+    """Another app's bucket of the same name holds other objects: no copy is made of those."""
+    with App("other", state=tmp_path / "other") as other:
+        source = other.bucket("uploads")
+        source.put("k", b"theirs")
+        app.bucket("uploads").put("k", b"ours")
+        with pytest.raises(DefinitionError, match="another App"):
+            source.copy("k", "c", to=app.bucket("uploads"))
+        assert [entry.key for entry in app.bucket("uploads").list()] == ["k"]

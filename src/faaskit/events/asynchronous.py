@@ -32,6 +32,14 @@ MAX_EVENT_BYTES = 1_048_576
 _KEPT_DEAD = 1000
 _DETAIL_CHARACTERS = 1000
 
+# A claim that no one is at any more. Where it was the first, the event was not tried: its age
+# counts from a try that came to an end, or an event could be too old that no one ever got.
+_FREE = (
+    "UPDATE events SET owner = NULL,"
+    " tried_ms = CASE WHEN attempts = 0 AND throttles = 0 THEN NULL ELSE tried_ms END"
+    " WHERE owner = ?"
+)
+
 
 @frozen
 class PendingEvent:
@@ -282,8 +290,8 @@ class AsynchronousQueue:
         if lost:
             with self._state.writing() as connection:
                 connection.executemany(
-                    "UPDATE events SET owner = NULL WHERE id = ? AND claim = ? AND owner = ?",
-                    [(*claim, token) for claim in sorted(lost)],
+                    f"{_FREE} AND id = ? AND claim = ?",
+                    [(token, *claim) for claim in sorted(lost)],
                 )
 
     def next_due(self, functions: Collection[str]) -> datetime | None:
@@ -292,6 +300,15 @@ class AsynchronousQueue:
         with self._state.reading() as connection:
             (due,) = connection.execute(query, tuple(functions)).fetchone()
         return None if due is None else from_epoch_ms(due)
+
+    def stranded(self, functions: Collection[str]) -> dict[str, int]:
+        """Return how many events wait for each function that is not among these."""
+        query = (
+            "SELECT function, COUNT(*) FROM events"  # noqa: S608
+            f" WHERE NOT {_among(functions)} GROUP BY function ORDER BY function"
+        )
+        with self._state.reading() as connection:
+            return dict(connection.execute(query, tuple(functions)).fetchall())
 
     def pending(self) -> list[PendingEvent]:
         """Return what is not done, in the order in which it is due."""
@@ -351,9 +368,7 @@ class AsynchronousQueue:
         gone = [owner for (owner,) in owners if not self._state.is_alive(owner)]
         if gone:
             with self._state.writing() as connection:
-                connection.executemany(
-                    "UPDATE events SET owner = NULL WHERE owner = ?", [(owner,) for owner in gone]
-                )
+                connection.executemany(_FREE, [(owner,) for owner in gone])
 
 
 def _key(delivery: Delivery) -> tuple[int, str, int]:

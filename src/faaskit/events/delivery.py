@@ -8,6 +8,7 @@ the row in the queue, and what ends without a word there is handed back.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -105,6 +106,7 @@ class Deliverer(Generic[_T, _I]):
         # Held from before a claim until it is in _active, so that no one takes it for lost.
         self._claiming = threading.Lock()
         self._active: set[tuple[int, int]] = set()
+        self._told_of: set[str] = set()
         self._background: _Background | None = None
 
     @property
@@ -128,6 +130,7 @@ class Deliverer(Generic[_T, _I]):
             invocation = self._deliver(delivery, (ThrottledError, SandboxError))
             if invocation is not None:
                 invocations.append(invocation)
+        self._tell_of_stranded()
         return invocations
 
     def start(self, concurrency: int, on_delivery: Callable[[_I], object] | None) -> None:
@@ -165,6 +168,18 @@ class Deliverer(Generic[_T, _I]):
                 self._active.clear()
                 self._queue.hand_back_all()
             raise
+
+    def _tell_of_stranded(self) -> None:
+        """Log, once for each name, that events wait for functions that there are not."""
+        for name, count in self._queue.stranded(self._functions().keys()).items():
+            if name not in self._told_of:
+                self._told_of.add(name)
+                _log.warning(
+                    "%d events wait for function %r, which the app does not have; define one "
+                    "of that name, or they go on waiting",
+                    count,
+                    name,
+                )
 
     def _claim(self) -> Delivery | None:
         with self._claiming:
@@ -255,6 +270,8 @@ class Deliverer(Generic[_T, _I]):
         on_delivery: Callable[[_I], object] | None,
     ) -> None:
         changes = self._changes()
+        with contextlib.suppress(FaaskitError):  # below, a failure of the folder is dealt with
+            self._tell_of_stranded()
         while not background.stopping:
             seen = changes.count  # before looking: what changes from here on is looked at again
             try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from faaskit.resources.host import explained
 
@@ -15,6 +18,9 @@ __all__ = ["Blobs", "fsync_folder", "owner_of"]
 
 # What a file system says that has no hard links, or no more of them for this file.
 _NO_LINK = {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS}
+
+# A token, a number, and what is still being written. Other files are not faaskit's.
+_NAME = re.compile(r"([0-9a-f]{32})-[0-9]+(\.part)?")
 
 
 class Blobs:
@@ -46,14 +52,8 @@ class Blobs:
             SandboxError: The disk is full, or fails.
         """
         name = self._next_name()
-        part = self._folder / f"{name}.part"
-        with explained(self._folder.parent):
-            with part.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(self._folder / name)
-            fsync_folder(self._folder)
+        with explained(self._folder.parent), self._writing(name) as file:
+            file.write(data)
         return name
 
     def duplicate(self, source: str) -> str:
@@ -71,7 +71,8 @@ class Blobs:
                 if error.errno not in _NO_LINK:
                     raise
                 self._copy(source, name)
-            fsync_folder(self._folder)
+            else:
+                fsync_folder(self._folder)
         return name
 
     def read(self, name: str) -> bytes:
@@ -102,23 +103,38 @@ class Blobs:
 
     def owners(self) -> set[str]:
         """Return the tokens of all that wrote what is there."""
-        return {owner_of(path.name) for path in self._folder.iterdir()}
+        found = (owner_of(path.name) for path in self._folder.iterdir())
+        return {owner for owner in found if owner is not None}
 
     def _copy(self, source: str, name: str) -> None:
-        part = self._folder / f"{name}.part"
-        with (self._folder / source).open("rb") as original, part.open("xb") as copy:
+        with (self._folder / source).open("rb") as original, self._writing(name) as copy:
             shutil.copyfileobj(original, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
-        part.rename(self._folder / name)
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[BinaryIO]:
+        """Lend a new file; at the end of the block it is on the disk, under its name."""
+        part = f"{name}.part"
+        try:
+            with (self._folder / part).open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            (self._folder / part).rename(self._folder / name)
+            fsync_folder(self._folder)
+        except BaseException:
+            # No row names it yet. Left to the next opening's sweep, it would keep a disk
+            # full that was filled by it.
+            self.remove((part, name))
+            raise
 
     def _next_name(self) -> str:
         return f"{self._token}-{next(self._numbers)}"
 
 
-def owner_of(name: str) -> str:
-    """Return the token of the process that wrote a blob."""
-    return name.partition("-")[0]
+def owner_of(name: str) -> str | None:
+    """Return the token of the process that wrote a blob; None for a file that is no blob."""
+    match = _NAME.fullmatch(name)
+    return None if match is None else match[1]
 
 
 def fsync_folder(folder: Path) -> None:

@@ -8,9 +8,11 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 from attrs import field, frozen
 
+from faaskit.exceptions import DefinitionError
 from faaskit.functions import Function
 from faaskit.gate.ask import Performer, ask
 from faaskit.names import bucket_arn, validate_bucket_name
+from faaskit.runtimes.link import current_link
 
 __all__ = ["Bucket", "BucketOwner", "Object"]
 
@@ -200,8 +202,16 @@ class Bucket:
         Raises:
             NoSuchKeyError: There is nothing to copy, and the role allows s3:ListBucket.
             AccessDeniedError: Inside a function whose role does not allow it.
+            DefinitionError: The other bucket is one of another App.
         """
         target = self if to is None else to
+        # Inside a function an App is a reference, and there may be several of one.
+        if target._owner is not self._owner and current_link() is None:  # noqa: SLF001
+            msg = (
+                f"bucket {target.name!r} is one of another App than bucket {self.name!r}, and a "
+                "copy is made within an App: get the object there, and put it here"
+            )
+            raise DefinitionError(msg)
         source = {"Bucket": self.name, "Key": key}
         output, _ = target._ask("CopyObject", {"Key": to_key, "CopySource": source})  # noqa: SLF001
         return _unquoted(output["CopyObjectResult"]["ETag"])

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 from faaskit.exceptions import FaaskitError, SandboxError
 
 __all__ = ["explained"]
+
+_ROOM = "make room on the disk"
+_RIGHT = "give this user the right to write there, or choose another folder"
+_COPY = "put a copy of it back that is whole, or choose another folder"
+
+# What the user can do, by the system's error number.
+_ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EROFS: _RIGHT,
+    errno.EEXIST: "choose another folder",  # it is a file
+    errno.ENOTDIR: "choose another folder",
+}
+
+# SQLite's words, which are the same in all its versions, and the number that they stand for.
+# Its own codes are told by Python 3.11 and later only.
+_SQLITE = {
+    "database or disk is full": (errno.ENOSPC, _ROOM),
+    "attempt to write a readonly database": (None, _RIGHT),
+    "unable to open database file": (None, _RIGHT),
+    "file is not a database": (None, _COPY),
+    "database disk image is malformed": (None, _COPY),
+    "database is locked": (None, "end the other program that has state.sqlite open"),
+}
 
 
 @contextlib.contextmanager
@@ -39,5 +66,11 @@ def explained(folder: Path | None, *, absence: bool = True) -> Iterator[None]:
 
 
 def _failure(where: str, error: Exception) -> SandboxError:
-    msg = f"{where}: {error}; nothing of this change is stored"
-    return SandboxError(msg, step="state", errno=getattr(error, "errno", None))
+    if isinstance(error, OSError):
+        number, advice = error.errno, _ADVICE.get(error.errno or 0)
+    else:
+        number, advice = _SQLITE.get(str(error), (None, None))
+    msg = f"{where}: {error}; nothing was changed"
+    if advice is not None:
+        msg = f"{msg}: {advice}"
+    return SandboxError(msg, step="state", errno=number)

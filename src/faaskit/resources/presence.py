@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -18,6 +19,7 @@ __all__ = ["Presence", "forget_inherited", "is_alive", "tokens"]
 
 # POSIX record locks (lockf), not flock: a forked child shares the open file of its parent,
 # and a flock would outlive the parent for as long as any child has it open.
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 _held: dict[str, int] = {}  # token -> descriptor, of this process
 
 
@@ -72,7 +74,7 @@ def is_alive(folder: Path, token: str) -> bool:
 
 def tokens(folder: Path) -> list[str]:
     """Return the tokens of all processes that left a mark, alive or not."""
-    return [path.name for path in folder.iterdir()]
+    return [path.name for path in folder.iterdir() if _TOKEN.fullmatch(path.name)]
 
 
 def forget_inherited() -> None:

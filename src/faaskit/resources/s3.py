@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Container, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from attrs import frozen
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms, iso8601
+from faaskit.exceptions import SandboxError
 from faaskit.gate.service import Caller, Refusal, Requirement
 from faaskit.names import bucket_arn
 from faaskit.resources.s3_requests import (
@@ -184,7 +186,10 @@ class S3Service:
 
     def _get(self, request: GetObject) -> ServiceReply:
         def read(row: _Row) -> ServiceReply:
-            return ServiceReply(row.output, self._state.blobs.read(row.blob))
+            body = self._state.blobs.read(row.blob)
+            if len(body) != row.size:
+                raise _damaged(request.bucket, request.key)
+            return ServiceReply(row.output, body)
 
         return self._with_content(request.bucket, request.key, read)
 
@@ -277,8 +282,7 @@ class S3Service:
                 return use(row)
             except FileNotFoundError:
                 continue
-        msg = f"the content of {bucket}/{key} is named by a row, and not there"
-        raise RuntimeError(msg)
+        raise _damaged(bucket, key)
 
     def _store(self, bucket: str, key: str, row: _Row, event: str, caller: Caller) -> None:
         """
@@ -286,8 +290,17 @@ class S3Service:
 
         Where this fails the new content stays, for the next opening to sweep. Removing it
         here could take it from under a committed row: a commit may be done and the call
-        still end in an exception, such as Ctrl-C right behind it.
+        still end in an exception, such as Ctrl-C right behind it. A disk that is full is
+        the exception: then it is sure that nothing was committed, and room is scarce.
         """
+        try:
+            self._commit(bucket, key, row, event, caller)
+        except SandboxError as error:
+            if error.errno == errno.ENOSPC:
+                self._state.blobs.remove([row.blob])
+            raise
+
+    def _commit(self, bucket: str, key: str, row: _Row, event: str, caller: Caller) -> None:
         where = (bucket, key.encode())
         with self._state.writing() as connection:
             replaced = _blob_of(connection, where)
@@ -329,6 +342,14 @@ class S3Service:
             etag=None if row is None else row.etag,
         )
         self._listener.object_changed(connection, change)
+
+
+def _damaged(bucket: str, key: str) -> SandboxError:
+    msg = (
+        f"the content of {key!r} of bucket {bucket!r} was removed or cut short in the state "
+        "folder, by something else than faaskit; put it again, or delete it"
+    )
+    return SandboxError(msg, step="state")
 
 
 def _blob_of(connection: sqlite3.Connection, where: tuple[str, bytes]) -> list[str]:

@@ -28,6 +28,7 @@ Theory of operation
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -89,6 +90,7 @@ class _Session:
         self.lock = lock
         self.remove = remove
         self.connection: sqlite3.Connection | None = None
+        self.file: tuple[int, int] | None = None
         self.presence: Presence | None = None
 
     def end(self) -> None:
@@ -101,6 +103,23 @@ class _Session:
                 self.presence.end()
             if self.remove:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+    def check(self) -> None:
+        """
+        See that the state file is still the one that was opened.
+
+        A file that was removed takes writes all the same, and forgets them when it is closed.
+
+        Raises:
+            SandboxError: It was removed, or there is another one in its place.
+        """
+        if _identity(self.folder) != self.file:
+            msg = (
+                f"state folder {self.folder}: state.sqlite was removed or replaced while it was "
+                "open, so what is written would be lost; make a new App to go on with what is "
+                "there now"
+            )
+            raise SandboxError(msg, step="state", errno=errno.ENOENT)
 
     def disconnect(self) -> None:
         """
@@ -192,6 +211,7 @@ class State:
             connection = self._connected()
             assert self._session is not None
             with _exclusive(self._session.folder):
+                self._session.check()  # again: the wait may have been long
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
@@ -226,6 +246,7 @@ class State:
         if self._session is None:
             self._open()
         assert self._session is not None
+        self._session.check()
         if self._session.connection is None:  # closed for a fork
             with _exclusive(self._session.folder):
                 self._session.connection = _connect(self._session.folder)
@@ -282,10 +303,49 @@ def _fill(session: _Session, app: str) -> None:
         for name in ("blobs", "processes"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         session.presence = Presence(folder / "processes")
+        _refuse_loss(folder)
         session.connection = _connect(folder)
+        session.file = _identity(folder)
+        (version,) = session.connection.execute("PRAGMA user_version").fetchone()
+        if version == 0 and _holds_blobs(folder):  # its first commits were in a log that is gone
+            raise _lost(folder, "has lost its log")
         migrate(session.connection, app=app, folder=str(folder))
         _sweep(folder, session.connection)
     fsync_folder(folder)
+
+
+def _refuse_loss(folder: Path) -> None:
+    """
+    Raise if there are contents or a log, but no state file that they belong to.
+
+    Begun anew, the file would be right, and empty: SQLite would throw the log away, and the
+    sweep every content. The header of a file in use is never only in the log.
+    """
+    file, log = folder / "state.sqlite", folder / "state.sqlite-wal"
+    held = [path for path in (file, log) if path.exists() and path.stat().st_size]
+    if file not in held and (held or _holds_blobs(folder)):
+        raise _lost(folder, "is missing or empty")
+
+
+def _holds_blobs(folder: Path) -> bool:
+    return any((folder / "blobs").iterdir())
+
+
+def _lost(folder: Path, how: str) -> SandboxError:
+    msg = (
+        f"state folder {folder}: state.sqlite {how}, and there is what it would not know of, in "
+        "blobs or in a log; put a whole copy of the folder back, or choose another folder"
+    )
+    return SandboxError(msg, step="state")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells the state file from any other that is there; None if it is not."""
+    try:
+        found = (folder / "state.sqlite").stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(folder: Path) -> sqlite3.Connection:

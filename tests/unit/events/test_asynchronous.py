@@ -193,6 +193,40 @@ def test_answer_that_comes_too_late_changes_nothing(bench: _Bench) -> None:
     assert bench.queue.pending() == []
 
 
+def test_attempt_that_was_cut_off_is_none(bench: _Bench, tmp_path: Path) -> None:
+    """The age counts from a try that came to an end: whoever died at it delivered nothing."""
+    bench.queue.send("f", b"1")
+    died = _Bench(tmp_path, bench.clock)
+    died.claim()
+    died.state.close()
+    bench.clock.advance(hours=7)
+    taken = bench.claim()
+    assert (taken.tried, taken.fresh) == (bench.clock.now(), True)
+    bench.queue.hand_back_all()
+    bench.clock.advance(hours=7)
+    lost = bench.claim()
+    assert (lost.tried, lost.fresh) == (bench.clock.now(), True)
+
+
+@pytest.mark.parametrize(("attempts", "throttles"), [(1, 0), (0, 1)])
+def test_age_of_a_retry_that_was_cut_off_goes_on(
+    bench: _Bench, tmp_path: Path, attempts: int, throttles: int
+) -> None:
+    """An earlier try did come to an end."""
+    tried = bench.clock.now()
+    bench.queue.send("f", b"1")
+    bench.queue.settle(
+        bench.claim(), Again(tried), attempts=attempts, throttles=throttles, detail=""
+    )
+    died = _Bench(tmp_path, bench.clock)
+    died.claim()
+    died.state.close()
+    bench.clock.advance(seconds=5)
+    assert bench.claim().tried == tried
+    bench.queue.hand_back_all()
+    assert bench.claim().tried == tried
+
+
 def test_handing_all_back_leaves_what_is_under_way(bench: _Bench) -> None:
     """Claims that a thread is still at stay; those that it lost are due again."""
     for event in (b"1", b"2"):

@@ -116,6 +116,38 @@ def test_all_that_is_due_is_delivered_in_order(bench: _Bench) -> None:
     assert bench.deliverer.drain() == []
 
 
+def test_events_that_no_function_is_for_are_told_of(
+    bench: _Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A function that was renamed leaves its events behind: they wait, and the log says so once."""
+    for event in (1, 2):
+        bench.send(event, "old")
+    bench.send(3)
+    assert len(bench.deliverer.drain()) == 1
+    bench.deliverer.drain()
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "2 events wait for function 'old', which the app does not have; define one of that "
+        "name, or they go on waiting"
+    )
+    bench.define("old")
+    assert len(bench.deliverer.drain()) == 2
+
+
+def test_background_tells_of_events_that_no_function_is_for(
+    live: _Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At its start, before it serves what it can."""
+    live.send(1, "old")
+    delivered = threading.Event()
+    live.outcomes = [delivered.set]
+    live.send(2)
+    live.deliverer.start(1, None)
+    assert delivered.wait(30)
+    live.deliverer.stop()
+    assert "1 events wait for function 'old'" in caplog.text
+
+
 def test_what_a_delivery_causes_is_delivered_too(bench: _Bench) -> None:
     """An event that a function sends meanwhile comes last."""
     bench.outcomes = [lambda: bench.send("caused")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from faaskit.clock import iso8601
+from faaskit.exceptions import SandboxError
 from faaskit.gate.service import Caller, Refusal, Requirement
 from faaskit.resources import s3
 from faaskit.resources.s3 import ObjectChange, S3Service
@@ -328,13 +329,41 @@ def test_reader_that_is_overtaken_reads_again(
     assert bench.call("GetObject", Bucket="uploads", Key="k").body == b"new"
 
 
-def test_content_that_is_gone_for_good_is_our_fault(bench: _Bench) -> None:
-    """A row whose content was taken away from outside is neither NoSuchKey nor an endless loop."""
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"d")]
+)
+def test_content_that_was_damaged_from_outside(
+    bench: _Bench, damage: Callable[[Path], object]
+) -> None:
+    """Taken away or cut short: no NoSuchKey, no endless loop, and never half of a content."""
     bench.call("PutObject", b"data", Bucket="uploads", Key="k")
     for path in (bench.state.folder / "blobs").iterdir():
-        path.unlink()
-    with pytest.raises(RuntimeError, match="uploads/k"):
+        damage(path)
+    with pytest.raises(SandboxError, match=r"'k' of bucket 'uploads'.*put it again, or delete it"):
         bench.call("GetObject", Bucket="uploads", Key="k")
+    bench.call("PutObject", b"data", Bucket="uploads", Key="k")
+    assert bench.call("GetObject", Bucket="uploads", Key="k").body == b"data"
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CopyObject"])
+def test_object_that_finds_no_room_takes_none(bench: _Bench, operation: str) -> None:
+    """Its content is on the disk before its row: where the row finds no room, both go."""
+    bench.call("PutObject", b"data", Bucket="uploads", Key="k", Metadata={"n": "x" * 2000})
+    with bench.state.reading() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    more: dict[str, Any] = {"Metadata": {"n": "x" * 2000}}
+    if operation == "CopyObject":
+        more = {"CopySource": "uploads/k"}
+
+    def fill() -> None:
+        for number in range(100):
+            bench.call(operation, Bucket="uploads", Key=str(number), **more)
+
+    with pytest.raises(SandboxError, match="make room"):
+        fill()
+    assert bench.blobs() == len(bench.keys())
+    assert bench.call("GetObject", Bucket="uploads", Key="k").body == b"data"
 
 
 def test_times_are_kept_to_the_millisecond(bench: _Bench) -> None:

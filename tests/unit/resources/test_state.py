@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -39,12 +40,24 @@ def _set(state: State, value: int) -> None:
         connection.execute("UPDATE sequence SET value = ?", (value,))
 
 
-def _run(code: str, *arguments: object, **more: str) -> str:
+# A write that is still in the log alone, when its process dies.
+_KILLED_AFTER_A_WRITE = """
+import os, signal, sys
+from faaskit.resources.state import State
+state = State(sys.argv[1], app="photos")
+blob = state.blobs.write(b"data")
+with state.writing() as connection:
+    connection.execute("INSERT INTO objects VALUES ('b', 'k', ?, 4, '', '', '{}', 0)", (blob,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _run(code: str, *arguments: object, check: bool = True, **more: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
-        check=True,
+        check=check,
         env={**os.environ, **more},
     )
     return done.stdout
@@ -212,6 +225,117 @@ def test_host_failure_is_a_sandbox_error(tmp_path: Path) -> None:
     assert caught.value.step == "state"
 
 
+def _spoil(file: Path, data: bytes) -> None:
+    """Leave that of a state file, and take its log away, which would mend it."""
+    file.with_name("state.sqlite-wal").unlink()
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda file: file.unlink(), "is missing or empty"),
+        (lambda file: file.write_bytes(b""), "is missing or empty"),
+        (lambda file: _spoil(file, b"garbage" * 1000), "not a database"),
+        (lambda file: _spoil(file, file.read_bytes()), "lost its log"),
+    ],
+)
+def test_contents_outlive_the_loss_of_the_state_file(
+    tmp_path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    """Contents whose names are lost, or only out of reach, are not swept; the message helps."""
+    _run(_KILLED_AFTER_A_WRITE, tmp_path, check=False)
+    damage(tmp_path / "state.sqlite")
+    log = tmp_path / "state.sqlite-wal"
+    before = log.stat().st_size if log.exists() else 0
+    with pytest.raises(SandboxError, match=f"{re.escape(str(tmp_path))}.*{said}.*folder"):
+        _value(State(tmp_path, app="photos"))
+    assert len(list((tmp_path / "blobs").iterdir())) == 1
+    assert (log.stat().st_size if log.exists() else 0) == before
+
+
+def test_events_outlive_the_loss_of_the_state_file(tmp_path: Path) -> None:
+    """Where there are no contents, the log alone may hold what was acknowledged."""
+    _run(_KILLED_AFTER_A_WRITE, tmp_path, check=False)
+    shutil.rmtree(tmp_path / "blobs")
+    (tmp_path / "state.sqlite").unlink()
+    with pytest.raises(SandboxError, match="is missing or empty"):
+        _value(State(tmp_path, app="photos"))
+    assert (tmp_path / "state.sqlite-wal").stat().st_size > 0
+
+
+def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    """A folder that has files in blobs/ of its own is refused, and keeps them."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "holiday.jpg").touch()
+    with pytest.raises(SandboxError, match="choose another folder"):
+        _value(State(tmp_path, app="photos"))
+    assert (tmp_path / "blobs" / "holiday.jpg").exists()
+
+
+def test_sweep_knows_its_own_files(state: State) -> None:
+    """What bears no name that faaskit gives is no leftover, and no process either."""
+    strange = [state.folder / "blobs" / "notes.txt", state.folder / "processes" / ".DS_Store"]
+    for path in strange:
+        path.touch()
+    (state.folder / "processes" / "folder").mkdir()
+    state.close()
+    again = State(strange[0].parent.parent, app="photos")
+    assert _value(again) == 0
+    assert all(path.exists() for path in strange)
+    again.close()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_folder_that_was_removed_takes_no_writes(state: State, tmp_path: Path, anew: bool) -> None:
+    """A write to a file that no one can open any more would be acknowledged and lost."""
+    _set(state, 5)
+    shutil.rmtree(tmp_path / "deep")
+    other = State(tmp_path / "deep" / "state", app="photos")
+    if anew:
+        _set(other, 7)
+    for use in (lambda: _value(state), lambda: _set(state, 6)):
+        with pytest.raises(SandboxError, match=r"removed or replaced.*make a new App"):
+            use()
+    state.close()
+    assert _value(other) == (7 if anew else 0)
+    other.close()
+
+
+def test_files_that_were_removed_take_no_writes(state: State) -> None:
+    """It need not be the folder that went: write.lock alone would be made again."""
+    _set(state, 5)
+    for path in state.folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(SandboxError, match="removed or replaced"):
+        _set(state, 6)
+
+
+_UNPRIVILEGED = """
+import os, sqlite3, sys, uuid  # all that is imported late: the interpreter may be root's alone
+from faaskit.exceptions import SandboxError
+from faaskit.resources.state import State
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    State(sys.argv[1], app="photos").folder
+except SandboxError as error:
+    print(error.errno, error)
+"""
+
+
+def test_folder_that_is_not_ours_says_what_to_do(tmp_path: Path) -> None:
+    """No permission: the message names the folder, the fact and the next step."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o500)
+    tmp_path.parent.parent.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    said = _run(_UNPRIVILEGED, folder)
+    assert said.startswith(f"{errno.EACCES} state folder {folder}: ")
+    assert "give this user the right to write there, or choose another folder" in said
+
+
 def _temporary() -> list[Path]:
     return sorted(Path(tempfile.gettempdir()).glob("faaskit-state-*"))
 
@@ -323,6 +447,34 @@ def test_duplicate_where_there_are_no_links(state: State, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "link", refuse(errno.ENOSPC))
     with pytest.raises(SandboxError) as caught:
         state.blobs.duplicate(name)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_content_that_finds_no_room_takes_none(tmp_path: Path) -> None:
+    """What was written of it goes at once: a full disk would stay full until the next opening."""
+    code = (
+        "import os, resource, signal, sys\n"
+        "from faaskit.exceptions import SandboxError\n"
+        "from faaskit.resources.state import State\n"
+        "state = State(sys.argv[1], app='a')\n"
+        "state.folder\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    state.blobs.write(bytes(2 << 20))\n"
+        "except SandboxError as error:\n"
+        "    print(error.errno, os.listdir(state.folder / 'blobs'))\n"
+    )
+    assert _run(code, tmp_path) == f"{errno.EFBIG} []\n"
+
+
+def test_full_disk_is_told_apart(state: State) -> None:
+    """SQLite's word for it becomes the system's number, and the message says what to do."""
+    with state.reading() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(SandboxError, match="make room") as caught, state.writing() as connection:
+        connection.execute("INSERT INTO about VALUES ('bulk', ?)", ("x" * 100_000,))
     assert caught.value.errno == errno.ENOSPC
 
 
