@@ -540,7 +540,11 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def service_call(service: str, operation: str, parameters: Any, body: Any) -> Any:
         sent.append((service, operation, parameters, body))
-        output = {"ETag": '"0"', "ResponseMetadata": {"RequestId": "the-id"}}
+        output = {
+            "ETag": '"0"',
+            "CopyObjectResult": {"ETag": '"0"'},
+            "ResponseMetadata": {"RequestId": "the-id"},
+        }
         return {"output": output}, None
 
     child = SimpleNamespace(service_call=service_call)
@@ -653,6 +657,15 @@ def test_reference_asks_the_gate_inside(app: _App, inside: list[Any]) -> None:
     assert [call[2]["Bucket"] for call in inside] == ["uploads", "thumbs"]
     with pytest.raises(FaaskitError, match="inside a function"):
         reference.drain()
+
+
+def test_several_references_to_one_app_inside(app: _App, inside: list[Any]) -> None:
+    """Handles that arrived one by one are of one app there: a copy between them is asked for."""
+    make, (_, *facts) = app.__reduce__()
+    source, target = (make("unknown", *facts).bucket(name) for name in ("uploads", "thumbs"))
+    assert source.copy("k", "c", to=target) == "0"
+    ((_, operation, parameters, _),) = inside
+    assert (operation, parameters["Bucket"]) == ("CopyObject", "thumbs")
 
 
 def test_owner_of_the_app_may_do_anything(app: _App) -> None:

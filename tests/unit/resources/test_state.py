@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
+from faaskit.resources import state as module
 from faaskit.resources.schema import VERSION
 from faaskit.resources.state import State
 
@@ -311,6 +314,22 @@ def test_files_that_were_removed_take_no_writes(state: State) -> None:
         _set(state, 6)
 
 
+def test_folder_that_goes_while_a_write_waits(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may be long at its write, and the folder be replaced meanwhile."""
+    _set(state, 5)
+    exclusive = module._exclusive
+
+    def removed_meanwhile(folder: Path) -> contextlib.AbstractContextManager[None]:
+        (folder / "state.sqlite").unlink()
+        return exclusive(folder)
+
+    monkeypatch.setattr(module, "_exclusive", removed_meanwhile)
+    with pytest.raises(SandboxError, match="removed or replaced"):
+        _set(state, 6)
+
+
 _UNPRIVILEGED = """
 import os, sqlite3, sys, uuid  # all that is imported late: the interpreter may be root's alone
 from faaskit.exceptions import SandboxError
@@ -428,6 +447,37 @@ def test_blob_is_what_was_written(state: State) -> None:
     with pytest.raises(FileNotFoundError):
         state.blobs.read(name)
     assert state.blobs.read(twin) == data
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_content_is_on_the_disk_before_its_name(
+    state: State, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """File, name, folder: in another order a power cut could leave a name with half a content."""
+    order: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(descriptor: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        order.append("name")
+        return rename(path, target)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    blobs = state.blobs
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    name = blobs.write(b"data")
+    assert order == ["file", "name", "folder"]
+    order.clear()
+    if not linked:
+        monkeypatch.setattr(os, "link", refuse)
+    blobs.duplicate(name)
+    assert order == (["folder"] if linked else ["file", "name", "folder"])
 
 
 def test_duplicate_where_there_are_no_links(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
