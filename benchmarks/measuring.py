@@ -127,7 +127,7 @@ def bare_template(modules: Iterable[str] = ()) -> list[str]:
 
 
 def _bare(folder: str, modules: Iterable[str], *, site: bool) -> list[str]:
-    switches = [] if site else ["-I", "-S", "-E"]
+    switches = ["-W", "ignore", *([] if site else ["-I", "-S", "-E"])]
     path = [entry for entry in sys.path if entry.endswith("site-packages")]
     script = str(_HERE / "bare.py")
     return [sys.executable, *switches, script, folder, ",".join(modules), *path]
@@ -225,7 +225,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"  # noqa: PLR2004
+        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -135,12 +135,12 @@ def lambda_local_command() -> Iterator[Way]:
     import subprocess
     import tempfile
 
-    import lambda_local as _
+    import lambda_local
 
     with tempfile.NamedTemporaryFile("w", suffix=".json") as event:
         json.dump(EVENT, event)
         event.flush()
-        command = [sys.executable, "-m", "lambda_local", "-f", "trivial", "-t", "3"]
+        command = [sys.executable, "-m", lambda_local.__name__, "-f", "trivial", "-t", "3"]
         command += [deeds.__file__, event.name]
 
         def call() -> Any:
@@ -158,7 +158,7 @@ def bubblewrap() -> Iterator[Way]:
 
     code = "import sys, json, deeds; print(json.dumps(deeds.trivial(json.load(sys.stdin), None)))"
     command = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc"]
-    command += ["--dev", "/dev", "--chdir", os.path.dirname(deeds.__file__)]
+    command += ["--dev", "/dev", "--chdir", sys.path[0]]
     command += ["--", sys.executable, "-c", code]
 
     def call() -> Any:
