@@ -30,7 +30,7 @@ import psutil
 import deeds
 from faaskit import Invoker, function
 from faaskit.exceptions import FaaskitError
-from measuring import heading, launcher_below, parser, table
+from measuring import below, heading, launcher_below, parser, table
 
 _VICTIMS = ("app", "launcher", "template", "environment")
 _CALLERS = 3
@@ -46,23 +46,24 @@ def be_app(isolation: str) -> None:
     invoker = Invoker(isolation)
     mixed = function(name="mixed", timeout=20, memory_size=256)(deeds.mixed)
 
-    def say(caller: int, what: str) -> None:
+    def say(caller: int, what: str, began: int) -> None:
         with lock:
-            print(json.dumps([caller, what]), flush=True)
+            print(json.dumps([caller, what, began]), flush=True)
 
     def work(caller: int) -> None:
         chance = random.Random()
         while not stop.is_set():
             do = chance.choice(list(_USUAL))
+            began = time.monotonic_ns()
             try:
                 status = invoker.invoke(mixed, {"do": do, "seconds": chance.random() / 10}).status
             except FaaskitError as error:
-                say(caller, type(error).__name__)
+                say(caller, type(error).__name__, began)
             except BaseException as error:
-                say(caller, f"unnamed: {error!r}")
+                say(caller, f"unnamed: {error!r}", began)
                 raise
             else:
-                say(caller, "as usual" if status == _USUAL[do] else status)
+                say(caller, "as usual" if status == _USUAL[do] else status, began)
 
     stop = threading.Event()
     threads = [threading.Thread(target=work, args=(caller,)) for caller in range(_CALLERS)]
@@ -79,21 +80,23 @@ class App:
     """The app's process, and what its callers have said."""
 
     def __init__(self, isolation: str, temporary: str) -> None:
+        # In a jail, two that guard the template stand above it.
+        self._depth = 3 if isolation == "namespace" else 1
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--isolation", isolation, "--app"],
+            [sys.executable, "-W", "ignore", __file__, "--isolation", isolation, "--app"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "TMPDIR": temporary},
         )
-        self.said: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self.said: queue.SimpleQueue[tuple[int, str, int]] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            caller, what = json.loads(line)
-            self.said.put((caller, what))
+            caller, what, began = json.loads(line)
+            self.said.put((caller, what, began))
 
     def go_on(self, seen: Counter[str]) -> None:
         """
@@ -102,17 +105,20 @@ class App:
         Raises:
             TimeoutError: One does not get there.
         """
+        since = time.monotonic_ns()  # what began before may have had its answer then
         until = time.monotonic() + _DEADLINE_S
         in_a_row = dict.fromkeys(range(_CALLERS), 0)
         while min(in_a_row.values()) < 2:
             try:
-                caller, what = self.said.get(timeout=max(0, until - time.monotonic()))
+                caller, what, began = self.said.get(timeout=max(0, until - time.monotonic()))
             except queue.Empty:
                 msg = f"callers that hang, or get no result any more: {in_a_row}"
                 raise TimeoutError(msg) from None
-            in_a_row[caller] = in_a_row[caller] + 1 if what == "as usual" else 0
             if what != "as usual":
                 seen[what] += 1
+                in_a_row[caller] = 0
+            elif began > since:
+                in_a_row[caller] += 1
 
     def drain(self) -> Iterator[str]:
         """Give what has been said and not yet taken."""
@@ -120,23 +126,35 @@ class App:
             while True:
                 yield self.said.get_nowait()[1]
 
-    def victim(self, kind: str, chance: random.Random) -> psutil.Process | None:
-        """Return a process of that kind, if there is one now."""
-        app = psutil.Process(self.process.pid)
-        if kind == "app":
-            return app
-        try:
-            launcher = launcher_below(app.pid)
-            if kind == "launcher":
-                return launcher
-            below = launcher.children(recursive=True)
-            ends = [process for process in below if not process.children()]
-        except (psutil.Error, LookupError):
-            return None
-        # What stands between a launcher and environments, idle first processes included, is of
-        # the template; to find out which one is what would take longer than it lives.
-        wanted = ends if kind == "environment" else [each for each in below if each not in ends]
-        return chance.choice(wanted) if wanted else None
+    def victim(self, kind: str, chance: random.Random) -> psutil.Process:
+        """
+        Return a process of that kind.
+
+        Raises:
+            TimeoutError: There is none.
+        """
+        until = time.monotonic() + _DEADLINE_S
+        while time.monotonic() < until:
+            with contextlib.suppress(psutil.Error, LookupError):
+                if kind == "app":
+                    return psutil.Process(self.process.pid)
+                launcher = launcher_below(self.process.pid)
+                if kind == "launcher":
+                    return launcher
+                found = below(launcher.pid)
+                parents = {parent for parent, _ in found.values()}
+                wanted = [
+                    pid
+                    for pid, (_, depth) in found.items()
+                    # Not a helper of the launcher's, which has no children.
+                    if (depth > self._depth) == (kind == "environment")
+                    and (depth > 1 or pid in parents)
+                ]
+                if wanted:
+                    return psutil.Process(chance.choice(wanted))
+            time.sleep(0.005)
+        msg = f"there is no {kind}"
+        raise TimeoutError(msg)
 
     def close(self) -> int:
         """Have it end by itself; return its exit code."""
@@ -180,6 +198,7 @@ class Faults:
         self._chance = random.Random(seed)
         self._app = App(isolation, temporary)
         self._app.go_on(Counter())
+        self._last = "nobody"
         self.rounds: Counter[str] = Counter()
         self.seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.slowest: defaultdict[str, float] = defaultdict(float)
@@ -187,15 +206,12 @@ class Faults:
 
     def one(self, kind: str) -> None:
         """Kill one of a kind, and see what comes of it."""
-        for what in self._app.drain():
-            self._judge("nobody", what)
+        for what in self._app.drain():  # still of the last one
+            self._judge(self._last, what)
+        self._last = kind
         time.sleep(self._chance.random() / 10)
         victim = self._app.victim(kind, self._chance)
-        if victim is None:
-            return
-        app = psutil.Process(self._app.process.pid)
-        before = app.children(recursive=True) if kind in {"app", "launcher"} else []
-        labels = {_MARKER + b"%d-%d" % _label(each) for each in before if each.parent() == app}
+        before, labels = self._family() if kind in {"app", "launcher"} else ([], set())
         with contextlib.suppress(psutil.NoSuchProcess):
             victim.kill()
         began = time.monotonic()
@@ -204,7 +220,7 @@ class Faults:
             for what in self._app.drain():
                 self._judge(kind, what)
             # Its launcher lives, and must clear up without the help of another.
-            self._nothing_left(kind, before, labels, files=True)
+            self._nothing_left(kind, before, labels)
             self._app = App(self._isolation, self._temporary)
         told: Counter[str] = Counter()
         self._app.go_on(told)
@@ -212,8 +228,18 @@ class Faults:
         for what, count in told.items():
             self._judge(kind, what, count)
         if kind == "launcher":
-            self._nothing_left(kind, before, labels, files=True)
+            self._nothing_left(kind, before, labels)
         self.rounds[kind] += 1
+
+    def _family(self) -> tuple[list[psutil.Process], set[bytes]]:
+        """Return all below the app, and by what name its launchers' things go."""
+        processes, labels = [], set()
+        for pid, (_, depth) in below(self._app.process.pid).items():
+            with contextlib.suppress(psutil.NoSuchProcess, OSError):
+                processes.append(psutil.Process(pid))
+                if depth == 1:
+                    labels.add(_MARKER + b"%d-%d" % _label(pid))
+        return processes, labels
 
     def _judge(self, kind: str, what: str, count: int = 1) -> None:
         if what != "as usual":
@@ -222,14 +248,12 @@ class Faults:
             if what not in {"SandboxError", "LauncherLostError", "signal"}:
                 self.wrong.append(f"a caller saw {what!r} after a kill of {kind}")
 
-    def _nothing_left(
-        self, kind: str, before: list[psutil.Process], labels: set[bytes], *, files: bool
-    ) -> None:
+    def _nothing_left(self, kind: str, before: list[psutil.Process], labels: set[bytes]) -> None:
         def left() -> list[object]:
             names = {label.partition(b"=")[2].decode() for label in labels}
             folders = [
                 name
-                for name in (os.listdir(self._temporary) if files else ())
+                for name in os.listdir(self._temporary)
                 if name.removeprefix("faaskit-") in names
             ]
             return [*filter(_alive, before), *_marked(labels), *folders]
@@ -259,10 +283,10 @@ class Faults:
             self._app.process.wait()
 
 
-def _label(process: psutil.Process) -> tuple[int, int]:
+def _label(pid: int) -> tuple[int, int]:
     """Return pid and start time, as a launcher's things are named."""
-    with open(f"/proc/{process.pid}/stat", encoding="ascii", errors="replace") as file:
-        return process.pid, int(file.read().rpartition(")")[2].split()[19])
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return pid, int(file.read().rpartition(")")[2].split()[19])
 
 
 def main() -> int:
@@ -289,7 +313,7 @@ def main() -> int:
             faults.give_up()
     heading(f'{rounds} kills, "{given.isolation}", seed {given.seed}')
     rows: list[list[object]] = []
-    for kind in ("nobody", *_VICTIMS):
+    for kind in _VICTIMS:
         saw = ", ".join(f"{count} {what}" for what, count in sorted(faults.seen[kind].items()))
         rows.append([kind, faults.rounds[kind], saw or "nothing unusual", faults.slowest[kind]])
     table(["Killed", "rounds", "callers saw", "slowest until all went on, s"], rows)

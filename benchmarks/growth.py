@@ -15,10 +15,9 @@ import importlib.util
 import time
 from statistics import mean, median
 
-import psutil
-
 from measuring import (
     Runner,
+    below,
     heading,
     launcher_below,
     parser,
@@ -38,15 +37,13 @@ def by_one_thing(title: str, runners: dict[str, Runner], rounds: int, calls: int
     for runner in runners.values():
         runner.close()
     base = next(iter(figures.values()))
+    rows: list[list[object]] = []
+    for name, of in figures.items():
+        ratios = of.p50_us / base.p50_us, of.p99_us / base.p99_us, of.rate / base.rate
+        rows.append([name, of.p50_us, of.p99_us, of.rate, *ratios])
     heading(title)
-    table(
-        [title.split(",", maxsplit=1)[0], "p50 µs", "p99 µs", "calls/s", "p50 ratio", "p99 ratio", "rate ratio"],
-        [
-            [name, of.p50_us, of.p99_us, of.rate]
-            + [of.p50_us / base.p50_us, of.p99_us / base.p99_us, of.rate / base.rate]
-            for name, of in figures.items()
-        ],
-    )  # fmt: skip
+    columns = ["p50 µs", "p99 µs", "calls/s", "p50 ratio", "p99 ratio", "rate ratio"]
+    table([title.split(",", maxsplit=1)[0], *columns], rows)
 
 
 def by_callers(level: str, rounds: int, calls: int, most: int) -> None:
@@ -81,10 +78,8 @@ def private_memory(level: str, ready: int) -> None:
         found = [_rollup(pid) for pid in _waiting(runner.processes[0].pid)]
         runner.close()
         dirty, proportional = ([each[key] for each in found] for key in ("Private_Dirty", "Pss"))
-        rows.append(
-            [name, len(found), median(dirty), max(dirty), mean(proportional)]
-            + [f"{_MOST_PRIVATE_MB}: {verdict(reached=max(dirty) <= _MOST_PRIVATE_MB)}"]
-        )
+        reached = f"{_MOST_PRIVATE_MB}: {verdict(reached=max(dirty) <= _MOST_PRIVATE_MB)}"
+        rows.append([name, len(found), median(dirty), max(dirty), mean(proportional), reached])
     heading(f'A ready environment beyond its template, "{level}"')
     table(
         ["image", "ready", "private dirty MB", "the most", "proportional MB", "at most"],
@@ -94,14 +89,15 @@ def private_memory(level: str, ready: int) -> None:
 
 def _waiting(app: int) -> list[int]:
     """Return the environments below an app: who has no child and is nobody's first process."""
-    found = []
-    for process in launcher_below(app).children(recursive=True):
-        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-            (pids,) = (line.split()[1:] for line in file if line.startswith("NSpid:"))
-        first = len(pids) > 1 and pids[-1] == "1"
-        if not first and not process.children():
-            found.append(process.pid)
-    return found
+    depths = below(launcher_below(app).pid)
+    parents = {parent for parent, _ in depths.values()}
+    return [pid for pid in depths if pid not in parents and not _is_first(pid)]
+
+
+def _is_first(pid: int) -> bool:
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        (pids,) = (line.split()[1:] for line in file if line.startswith("NSpid:"))
+    return len(pids) > 1 and pids[-1] == "1"
 
 
 def _rollup(pid: int) -> dict[str, float]:
@@ -142,5 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert psutil.LINUX
     main()

@@ -20,8 +20,6 @@ import time
 from collections.abc import Callable, Iterator
 from statistics import mean
 
-import psutil
-
 import deeds
 from faaskit import Invoker, function
 from faaskit.definition import MB_PER_VCPU
@@ -194,5 +192,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert psutil.LINUX
     main()

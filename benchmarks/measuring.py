@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ __all__ = [
     "Runner",
     "bare",
     "bare_template",
+    "below",
     "heading",
     "launcher_below",
     "parser",
@@ -232,6 +234,26 @@ def _cell(value: object) -> str:
 def verdict(*, reached: bool) -> str:
     """Return the word for a figure that was, or was not, reached."""
     return "yes" if reached else "**no**"
+
+
+def below(root: int) -> dict[int, tuple[int, int]]:
+    """Return all processes below one, each with its parent and its depth, from 1."""
+    parents: dict[int, int] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with (
+                contextlib.suppress(OSError),
+                open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file,
+            ):
+                parents[int(entry)] = int(file.read().rpartition(")")[2].split()[1])
+    found: dict[int, tuple[int, int]] = {}
+    level, depth = {root}, 0
+    while level:
+        depth += 1
+        next_level = {pid: (parent, depth) for pid, parent in parents.items() if parent in level}
+        found.update(next_level)
+        level = set(next_level)
+    return found
 
 
 def launcher_below(pid: int) -> psutil.Process:
