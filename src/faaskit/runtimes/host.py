@@ -18,7 +18,7 @@ import psutil
 from attrs import frozen
 
 from faaskit.runtimes.cgroups import usable
-from faaskit.sandbox import launcher
+from faaskit.sandbox import launcher, sweep, usage
 from faaskit.sandbox.limits import own_pids_group
 
 __all__ = ["Host", "jail_problem", "probe", "supported"]
@@ -100,18 +100,23 @@ def jail_problem() -> str:
 @functools.cache
 def _trial() -> dict[str, Any]:
     folder = str(Path(launcher.__file__).parent)
-    with tempfile.TemporaryDirectory(prefix="faaskit-probe-") as place:
-        try:
-            tried = subprocess.run(
-                [*launcher.interpreter_command(folder, "probe"), place],
-                capture_output=True,
-                text=True,
-                env={},
-                timeout=_PROBE_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return {"problem": str(error)}
+    # Named as a launcher's folder is: if this process is killed now, the next one removes it.
+    _, start = usage.parent_and_start(os.getpid())
+    place = Path(tempfile.gettempdir(), sweep.name(os.getpid(), start))
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        tried = subprocess.run(
+            [*launcher.interpreter_command(folder, "probe"), str(place)],
+            capture_output=True,
+            text=True,
+            env={},
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"problem": str(error)}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
     try:
         facts = json.loads(tried.stdout)
     except ValueError:
