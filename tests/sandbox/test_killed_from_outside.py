@@ -199,4 +199,5 @@ def test_five_hundred_kills(invoker: Invoker, lifeline: Lifeline) -> None:
         with_error = future.exception(20)
         assert with_error is None or isinstance(with_error, exceptions.SandboxError)
         assert invoker.invoke(ACT).payload == "calm"
-    assert psutil.Process().num_fds() <= descriptors + 8
+    # The pool may have grown meanwhile, by four for each that is ready.
+    assert psutil.Process().num_fds() <= descriptors + 40
