@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 
 import hostile
@@ -86,6 +87,20 @@ def test_a_running_environment_was_killed(invoker: Invoker, lifeline: Lifeline) 
     """From inside or outside, SIGKILL is a signal: nobody can tell which it was."""
     future, process = start(invoker, lifeline)
     process.kill()
+    assert future.result(20).status == "signal"
+    assert invoker.invoke(ACT).payload == "calm"
+
+
+def test_an_end_that_is_reported_late(invoker: Invoker, lifeline: Lifeline) -> None:
+    """A template that takes its time, as on a busy host: still the signal, not an exit."""
+    future, process = start(invoker, lifeline)
+    template = process.parent()
+    assert template is not None
+    template.suspend()
+    process.kill()
+    with pytest.raises(NotYet):
+        future.result(0.6)  # longer than who has closed its channel, but lives, is waited for
+    template.resume()
     assert future.result(20).status == "signal"
     assert invoker.invoke(ACT).payload == "calm"
 

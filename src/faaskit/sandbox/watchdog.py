@@ -29,6 +29,20 @@ TICK_NS = 5_000_000
 _WEIGH_EVERY_S = 0.05
 _LOOK_AT_SHARED_NS = 20_000_000
 _S = 1_000_000_000
+_TELLING_NS = 5 * _S
+
+
+def _will_be_told(watched: Watched, now: int) -> bool:
+    """
+    Whether one that hung up has not closed its channel, but ended: somebody will tell how.
+
+    Its template does, or, where that ends as well, the launcher as soon as all of it is gone.
+    On a busy host both can take long. A template that keeps it back is not waited for.
+    """
+    template = watched.template
+    if template is not None and template.closed_at:
+        return True  # killed, if it must be, and then reaped
+    return watched.has_ended() and now < watched.deadline + _TELLING_NS
 
 
 class Watchdog:
@@ -68,6 +82,8 @@ class Watchdog:
             return now
         if now >= deadline:
             if watched.hung_up:
+                if _will_be_told(watched, now):
+                    return now + TICK_NS
                 self._condemn(watched, "exit", exit_code=None, detail="it closed its channel")
             else:
                 self._condemn(watched, "timeout")

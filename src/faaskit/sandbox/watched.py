@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,14 @@ class Watched:
     def signal_root(self, number: int) -> None:
         """Signal the tree's root by its pidfd: its pid may be another's by now."""
         _send(self.pidfd, number)
+
+    def has_ended(self) -> bool:
+        """Whether the tree's root has ended, reaped or not."""
+        if self.pidfd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def end(self) -> None:
         """Kill everything in its jail."""
