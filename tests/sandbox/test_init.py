@@ -57,6 +57,8 @@ def test_what_fails_in_init_fails_the_call(
         assert invocation.payload["errorType"] == kind
         assert message in invocation.payload["errorMessage"]
         assert invocation.meter.init_duration_ms is not None
+        # The watchdog holds it, not only the backstop, which leaves room for threads' stacks.
+        assert invocation.meter.max_memory_used_mb < 2 * made.config.memory_size
         with pytest.raises(exceptions.InvocationError):
             invocation.result()
 

@@ -89,7 +89,7 @@ class Watchdog:
                 self._condemn(watched, "timeout")
             return deadline + _S
         if watched.pid is None:
-            return deadline
+            return min(deadline, now + TICK_NS)  # whoever it will be, is to be seen at once
         below = usage.descendants(watched.pid)
         if not self._hold_memory(watched, watched.pid, below, now):
             return deadline + _S
