@@ -298,7 +298,7 @@ class App:
         Finish what is under way, end every process, close the state; twice is no error.
 
         Raises:
-            FaaskitError: Inside a function.
+            FaaskitError: Inside a function; or called by ``on_delivery``.
         """
         self._refuse_inside("close()")
         self._deliverer.stop()
