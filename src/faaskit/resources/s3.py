@@ -303,6 +303,11 @@ class S3Service:
     def _commit(self, bucket: str, key: str, row: _Row, event: str, caller: Caller) -> None:
         where = (bucket, key.encode())
         with self._state.writing() as connection:
+            # Here no one sweeps: what is there now stays. Where this process's mark was lost
+            # (a program that opens and closes that file drops its lock), another process took
+            # it for gone, and the content for a leftover.
+            if not self._state.blobs.holds(row.blob):
+                raise _swept(bucket, key)
             replaced = _blob_of(connection, where)
             connection.execute(
                 f"INSERT OR REPLACE INTO objects (bucket, key, {_COLUMNS})"  # noqa: S608
@@ -348,6 +353,15 @@ def _damaged(bucket: str, key: str) -> SandboxError:
     msg = (
         f"the content of {key!r} of bucket {bucket!r} was removed or cut short in the state "
         "folder, by something else than faaskit; put it again, or delete it"
+    )
+    return SandboxError(msg, step="state")
+
+
+def _swept(bucket: str, key: str) -> SandboxError:
+    msg = (
+        f"the content of {key!r} of bucket {bucket!r} was removed from the state folder before it "
+        "was stored, by another program or by a process that took this one for gone; nothing was "
+        "changed: put it again, and copy a state folder only while no process has it open"
     )
     return SandboxError(msg, step="state")
 
