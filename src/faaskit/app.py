@@ -70,7 +70,8 @@ class App:
         clock: Decides when events are due; None is the host's.
 
     Raises:
-        DefinitionError: A name, region or account that AWS does not take.
+        DefinitionError: A name, region or account that AWS does not take, or a state folder
+            without a name.
     """
 
     def __init__(

@@ -41,6 +41,8 @@ _R = TypeVar("_R")
 # and made anew still grow; the low bits count within a millisecond, and past it if need be.
 _SEQUENCER_SHIFT = 20
 _SEQUENCER_DIGITS = 18
+# SQLite's integers end in the year 2248; a clock that is moved past it only counts from here.
+_SEQUENCER_LAST_TIME = (1 << 63) - (1 << 40)
 
 # A content is removed when its row has changed. Who read the row before finds it gone and
 # reads the row again; being overtaken so often in a row means that something else is wrong.
@@ -374,6 +376,7 @@ def _blob_of(connection: sqlite3.Connection, where: tuple[str, bytes]) -> list[s
 
 def _next_sequencer(connection: sqlite3.Connection, now: datetime) -> str:
     (last,) = connection.execute("SELECT value FROM sequence").fetchone()
-    value = max(last + 1, epoch_ms(now) << _SEQUENCER_SHIFT)
+    time = min(epoch_ms(now) << _SEQUENCER_SHIFT, _SEQUENCER_LAST_TIME)
+    value = max(last + 1, time)
     connection.execute("UPDATE sequence SET value = ?", (value,))
     return f"{value:0{_SEQUENCER_DIGITS}X}"

@@ -300,6 +300,16 @@ def test_sequencers_of_a_new_folder_go_on(tmp_path: Path) -> None:
     assert sequencers[0] < sequencers[1]
 
 
+def test_sequencers_of_a_far_future_grow(bench: _Bench) -> None:
+    """A clock that is moved past what SQLite's integers hold breaks no write."""
+    bench.clock.advance(seconds=300 * 365 * 86_400)
+    for _ in range(3):
+        bench.call("PutObject", b"", Bucket="uploads", Key="k")
+    found = [change.sequencer for change in bench.listener.changes]
+    assert found == sorted(set(found))
+    assert {len(sequencer) for sequencer in found} == {18}
+
+
 def test_missing_key_is_told_to_who_may_list(bench: _Bench) -> None:
     """The gate asks for s3:ListBucket on the bucket of the missing object, for nothing else."""
     missing = ServiceFailure("NoSuchKey", "")

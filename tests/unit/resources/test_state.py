@@ -100,6 +100,13 @@ def test_relative_folder_is_that_of_the_making(
     state.close()
 
 
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_name_of_no_folder(name: str) -> None:
+    """A variable that is not set does not spread the state over the working directory."""
+    with pytest.raises(DefinitionError, match="pass the name of a folder"):
+        State(name, app="photos")
+
+
 def test_commits_wait_for_the_disk(state: State) -> None:
     """The log is written ahead and synced on every commit, and only checkpointed under lock."""
     with state.reading() as connection:
