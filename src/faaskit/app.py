@@ -70,7 +70,8 @@ class App:
         clock: Decides when events are due; None is the host's.
 
     Raises:
-        DefinitionError: A name, region or account that AWS does not take.
+        DefinitionError: A name, region or account that AWS does not take, or a state folder
+            without a name.
     """
 
     def __init__(
@@ -298,7 +299,7 @@ class App:
         Finish what is under way, end every process, close the state; twice is no error.
 
         Raises:
-            FaaskitError: Inside a function.
+            FaaskitError: Inside a function; or called by ``on_delivery``.
         """
         self._refuse_inside("close()")
         self._deliverer.stop()

@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -103,10 +105,14 @@ class Deliverer(Generic[_T, _I]):
         self._functions = functions
         self._invoke = invoke
         self._clock = clock
+        self._told_of: set[str] = set()
+        self._begin()
+        _deliverers.add(self)
+
+    def _begin(self) -> None:
         # Held from before a claim until it is in _active, so that no one takes it for lost.
         self._claiming = threading.Lock()
         self._active: set[tuple[int, int]] = set()
-        self._told_of: set[str] = set()
         self._background: _Background | None = None
 
     @property
@@ -126,6 +132,7 @@ class Deliverer(Generic[_T, _I]):
             DefinitionError: A function can't run at all; its event is handed back.
         """
         invocations = []
+        self._hand_back_lost()
         while (delivery := self._claim()) is not None:
             invocation = self._deliver(delivery, (ThrottledError, SandboxError))
             if invocation is not None:
@@ -155,10 +162,20 @@ class Deliverer(Generic[_T, _I]):
         Stop taking events, and wait for the deliveries under way.
 
         Ctrl-C while it waits hands them back, to be delivered again, and goes on up.
+
+        Raises:
+            FaaskitError: In a delivery's own thread.
         """
-        background, self._background = self._background, None
+        background = self._background
         if background is None:
             return
+        if background.is_current():
+            msg = (
+                "the app can't be stopped or closed by on_delivery, which runs in a delivery that "
+                "would wait for itself; tell the thread that began running() to do it"
+            )
+            raise FaaskitError(msg)
+        self._background = None
         background.stopping = True
         self._changes().tell()
         try:
@@ -168,6 +185,15 @@ class Deliverer(Generic[_T, _I]):
                 self._active.clear()
                 self._queue.hand_back_all()
             raise
+
+    def after_fork_in_child(self) -> None:
+        """Let go of what is the parent's: its threads, its claims, and a lock one may hold."""
+        self._begin()
+
+    def _hand_back_lost(self) -> None:
+        """Free the claims of deliveries whose end could not be noted."""
+        with self._claiming:
+            self._queue.hand_back_all(but=self._active)
 
     def _tell_of_stranded(self) -> None:
         """Log, once for each name, that events wait for functions that there are not."""
@@ -276,9 +302,7 @@ class Deliverer(Generic[_T, _I]):
             seen = changes.count  # before looking: what changes from here on is looked at again
             try:
                 delivery = None
-                with self._claiming:
-                    # A thread that could not note how its delivery ended left the claim.
-                    self._queue.hand_back_all(but=self._active)
+                self._hand_back_lost()
                 if background.working < concurrency:
                     delivery = self._claim()
                 if delivery is not None:
@@ -348,6 +372,10 @@ class _Background:
             self.ended(thread)
             raise
 
+    def is_current(self) -> bool:
+        """Return whether the thread that asks is one of these."""
+        return threading.current_thread() in self._workers
+
     def ended(self, thread: threading.Thread) -> None:
         with self._lock:
             self._workers.discard(thread)
@@ -360,3 +388,14 @@ class _Background:
             workers = list(self._workers)
         for thread in workers:
             thread.join()
+
+
+_deliverers: weakref.WeakSet[Deliverer[Any, Any]] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for deliverer in list(_deliverers):
+        deliverer.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -85,6 +85,10 @@ class Blobs:
         with explained(self._folder.parent, absence=False):
             return (self._folder / name).read_bytes()
 
+    def holds(self, name: str) -> bool:
+        """Return whether a content is there."""
+        return (self._folder / name).exists()
+
     def remove(self, names: Iterable[str]) -> None:
         """Remove contents that no row names any more; what can't be removed stays."""
         for name in names:

@@ -12,6 +12,8 @@ from faaskit.exceptions import FaaskitError, SandboxError
 __all__ = ["explained"]
 
 _ROOM = "make room on the disk"
+_FILES = "close files, or raise the limit of open ones (ulimit -n)"
+_WHOLE = "see that the folder is whole and its disk sound, or choose another folder"
 _RIGHT = "give this user the right to write there, or choose another folder"
 _COPY = "put a copy of it back that is whole, or choose another folder"
 
@@ -19,6 +21,8 @@ _COPY = "put a copy of it back that is whole, or choose another folder"
 _ADVICE = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
     errno.EACCES: _RIGHT,
     errno.EPERM: _RIGHT,
     errno.EROFS: _RIGHT,
@@ -67,10 +71,8 @@ def explained(folder: Path | None, *, absence: bool = True) -> Iterator[None]:
 
 def _failure(where: str, error: Exception) -> SandboxError:
     if isinstance(error, OSError):
-        number, advice = error.errno, _ADVICE.get(error.errno or 0)
+        number, advice = error.errno, _ADVICE.get(error.errno or 0, _WHOLE)
     else:
-        number, advice = _SQLITE.get(str(error), (None, None))
-    msg = f"{where}: {error}; nothing was changed"
-    if advice is not None:
-        msg = f"{msg}: {advice}"
+        number, advice = _SQLITE.get(str(error), (None, _WHOLE))
+    msg = f"{where}: {error}; nothing was changed: {advice}"
     return SandboxError(msg, step="state", errno=number)

@@ -41,6 +41,8 @@ _R = TypeVar("_R")
 # and made anew still grow; the low bits count within a millisecond, and past it if need be.
 _SEQUENCER_SHIFT = 20
 _SEQUENCER_DIGITS = 18
+# SQLite's integers end in the year 2248; a clock that is moved past it only counts from here.
+_SEQUENCER_LAST_TIME = (1 << 63) - (1 << 40)
 
 # A content is removed when its row has changed. Who read the row before finds it gone and
 # reads the row again; being overtaken so often in a row means that something else is wrong.
@@ -303,6 +305,11 @@ class S3Service:
     def _commit(self, bucket: str, key: str, row: _Row, event: str, caller: Caller) -> None:
         where = (bucket, key.encode())
         with self._state.writing() as connection:
+            # Here no one sweeps: what is there now stays. Where this process's mark was lost
+            # (a program that opens and closes that file drops its lock), another process took
+            # it for gone, and the content for a leftover.
+            if not self._state.blobs.holds(row.blob):
+                raise _swept(bucket, key)
             replaced = _blob_of(connection, where)
             connection.execute(
                 f"INSERT OR REPLACE INTO objects (bucket, key, {_COLUMNS})"  # noqa: S608
@@ -352,6 +359,15 @@ def _damaged(bucket: str, key: str) -> SandboxError:
     return SandboxError(msg, step="state")
 
 
+def _swept(bucket: str, key: str) -> SandboxError:
+    msg = (
+        f"the content of {key!r} of bucket {bucket!r} was removed from the state folder before it "
+        "was stored, by another program or by a process that took this one for gone; nothing was "
+        "changed: put it again, and copy a state folder only while no process has it open"
+    )
+    return SandboxError(msg, step="state")
+
+
 def _blob_of(connection: sqlite3.Connection, where: tuple[str, bytes]) -> list[str]:
     """Return the content that a change of this object leaves unnamed, if there is one."""
     query = "SELECT blob FROM objects WHERE bucket = ? AND key = ?"
@@ -360,6 +376,7 @@ def _blob_of(connection: sqlite3.Connection, where: tuple[str, bytes]) -> list[s
 
 def _next_sequencer(connection: sqlite3.Connection, now: datetime) -> str:
     (last,) = connection.execute("SELECT value FROM sequence").fetchone()
-    value = max(last + 1, epoch_ms(now) << _SEQUENCER_SHIFT)
+    time = min(epoch_ms(now) << _SEQUENCER_SHIFT, _SEQUENCER_LAST_TIME)
+    value = max(last + 1, time)
     connection.execute("UPDATE sequence SET value = ?", (value,))
     return f"{value:0{_SEQUENCER_DIGITS}X}"

@@ -80,13 +80,19 @@ def migrate(connection: sqlite3.Connection, *, app: str, folder: str) -> None:
         folder: For messages.
 
     Raises:
-        DefinitionError: The file is of a later version, or another app's.
+        DefinitionError: The file is of a later version, another app's, or another program's.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         msg = (
             f"state folder {folder} is of version {version}, written by a later faaskit; this "
             f"one knows versions up to {VERSION}: upgrade faaskit or choose another folder"
+        )
+        raise DefinitionError(msg)
+    if not _is_ours(connection, version):
+        msg = (
+            f"state folder {folder}: state.sqlite is the database of another program, and no "
+            "table was added to it: choose another folder"
         )
         raise DefinitionError(msg)
     if version < VERSION:
@@ -108,3 +114,9 @@ def migrate(connection: sqlite3.Connection, *, app: str, folder: str) -> None:
             f"functions and buckets would mix; give App({app!r}) a folder of its own"
         )
         raise DefinitionError(msg)
+
+
+def _is_ours(connection: sqlite3.Connection, version: int) -> bool:
+    """Return whether a file is new, or one that this package began."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    return "about" in tables if version else not tables

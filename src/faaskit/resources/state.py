@@ -39,7 +39,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faaskit.exceptions import FaaskitError, SandboxError
+from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
 from faaskit.resources.blobs import Blobs, fsync_folder
 from faaskit.resources.host import explained
 from faaskit.resources.presence import Presence, forget_inherited, is_alive, tokens
@@ -143,9 +143,14 @@ class State:
     Args:
         folder: Made if it is not there. None: a temporary one, removed at close or exit.
         app: The app's name; a folder is one app's.
+
+    Raises:
+        DefinitionError: The folder's name is empty, or none that a file system takes.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, *, app: str) -> None:
+        if folder is not None:
+            _check_name(folder)
         self.temporary = folder is None
         self.changes = Changes()
         self._app = app
@@ -294,6 +299,14 @@ class State:
         self._session = None
         self._blobs = None
         self._finalizer = None  # it stays registered, and does nothing in this process
+
+
+def _check_name(folder: str | os.PathLike[str]) -> None:
+    """Raise for the name of no folder. An empty one, of a variable not set, would be ``.``."""
+    name = os.fspath(folder)
+    if not name or "\0" in name:
+        msg = f"state is {name!r}: pass the name of a folder, or None for a temporary one"
+        raise DefinitionError(msg)
 
 
 def _fill(session: _Session, app: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -414,6 +416,67 @@ def test_end_that_can_not_be_noted_is_not_the_end(live: _Bench) -> None:
     live.deliverer.stop()
     assert len(live.tried) == 2
     assert live.queue.pending() == []
+
+
+def test_drain_takes_up_what_an_earlier_one_could_not_note(bench: _Bench) -> None:
+    """A disk that fails for a moment leaves a claim; the next drain delivers the event again."""
+    done, hand_back = bench.queue.done, bench.queue.hand_back
+
+    def fail(delivery: Any) -> None:
+        msg = "disk full"
+        raise SandboxError(msg, step="state")
+
+    bench.queue.done = bench.queue.hand_back = fail  # type: ignore[method-assign]
+    bench.send()
+    with pytest.raises(SandboxError, match="disk full"):
+        bench.deliverer.drain()
+    bench.queue.done, bench.queue.hand_back = done, hand_back  # type: ignore[method-assign]
+    assert len(bench.deliverer.drain()) == 1
+    assert bench.queue.pending() == []
+
+
+def test_callback_can_not_stop_what_it_is_a_part_of(live: _Bench) -> None:
+    """It would wait for its own thread; it is told so, and delivery goes on."""
+    raised: list[BaseException] = []
+    told = [threading.Event(), threading.Event()]
+
+    def stop(_: Any) -> None:
+        try:
+            live.deliverer.stop()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            raised.append(error)
+        told[len(raised) - 1].set()
+
+    live.deliverer.start(1, stop)
+    live.send()
+    assert told[0].wait(20)
+    live.send()
+    assert told[1].wait(20)
+    for error in raised:
+        assert isinstance(error, FaaskitError)
+        assert "on_delivery" in str(error)
+
+
+def test_forked_child_delivers_by_itself(bench: _Bench) -> None:
+    """It has none of its parent's threads, and no lock that one of them held at the fork."""
+    bench.send()
+    bench.deliverer.start(1, None)
+    bench.deliverer.stop()
+    bench.send()
+    with bench.deliverer._claiming:  # as a thread has it that looks for what is due
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # in place of waiting for ever
+            status = 1
+            try:
+                bench.deliverer.start(1, None)
+                bench.deliverer.stop()
+                bench.deliverer.drain()
+                status = len(bench.queue.pending())
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+    assert bench.queue.pending() == []
 
 
 def test_stop_waits_for_what_is_under_way(live: _Bench) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,6 +24,13 @@ from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
 from faaskit.testing import FakeClock
 
 _ME = Caller("AROAEXAMPLE:thumbnail", "arn:aws:lambda:us-east-1:123456789012:function:thumbnail")
+
+
+_OPENS = """
+import sys
+from faaskit.resources.state import State
+State(sys.argv[1], app="photos").folder
+"""
 
 
 class _Recorder:
@@ -290,6 +300,16 @@ def test_sequencers_of_a_new_folder_go_on(tmp_path: Path) -> None:
     assert sequencers[0] < sequencers[1]
 
 
+def test_sequencers_of_a_far_future_grow(bench: _Bench) -> None:
+    """A clock that is moved past what SQLite's integers hold breaks no write."""
+    bench.clock.advance(seconds=300 * 365 * 86_400)
+    for _ in range(3):
+        bench.call("PutObject", b"", Bucket="uploads", Key="k")
+    found = [change.sequencer for change in bench.listener.changes]
+    assert found == sorted(set(found))
+    assert {len(sequencer) for sequencer in found} == {18}
+
+
 def test_missing_key_is_told_to_who_may_list(bench: _Bench) -> None:
     """The gate asks for s3:ListBucket on the bucket of the missing object, for nothing else."""
     missing = ServiceFailure("NoSuchKey", "")
@@ -310,6 +330,33 @@ def test_object_over_the_limit(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -
     bench.call("PutObject", b"abc", Bucket="uploads", Key="k")
     assert bench.code("PutObject", b"abcd", Bucket="uploads", Key="l") == "EntityTooLarge"
     assert bench.blobs() == 1
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CopyObject"])
+def test_content_that_was_swept_before_its_row_is_not_acknowledged(
+    bench: _Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    operation: str,
+) -> None:
+    """Whoever copies the folder drops this process's lock, and it looks gone to others."""
+    bench.call("PutObject", b"old", Bucket="uploads", Key="k")
+    commit = bench.service._commit
+
+    def swept_meanwhile(*arguments: Any) -> None:
+        shutil.copytree(bench.state.folder, tmp_path_factory.mktemp("backup") / "state")
+        folder = str(bench.state.folder)
+        subprocess.run([sys.executable, "-c", _OPENS, folder], check=True)
+        commit(*arguments)
+
+    monkeypatch.setattr(bench.service, "_commit", swept_meanwhile)
+    more: dict[str, Any] = {"CopySource": "uploads/k"} if operation == "CopyObject" else {}
+    body = None if more else b"new"
+    with pytest.raises(SandboxError, match=r"removed.*nothing was changed: put it again"):
+        bench.call(operation, body, Bucket="uploads", Key="new", **more)
+    assert bench.keys() == ["k"]
+    assert bench.call("GetObject", Bucket="uploads", Key="k").body == b"old"
+    assert [change.key for change in bench.listener.changes] == ["k"]
 
 
 def test_reader_that_is_overtaken_reads_again(

@@ -20,6 +20,7 @@ import pytest
 
 from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
 from faaskit.resources import state as module
+from faaskit.resources.host import explained
 from faaskit.resources.schema import VERSION
 from faaskit.resources.state import State
 
@@ -97,6 +98,13 @@ def test_relative_folder_is_that_of_the_making(
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert state.folder == tmp_path / "here"
     state.close()
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_name_of_no_folder(name: str) -> None:
+    """A variable that is not set does not spread the state over the working directory."""
+    with pytest.raises(DefinitionError, match="pass the name of a folder"):
+        State(name, app="photos")
 
 
 def test_commits_wait_for_the_disk(state: State) -> None:
@@ -226,6 +234,34 @@ def test_host_failure_is_a_sandbox_error(tmp_path: Path) -> None:
         _value(state)
     assert caught.value.errno is not None
     assert caught.value.step == "state"
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_database_of_another_program_is_left_alone(tmp_path: Path, version: int) -> None:
+    """Its file may be called state.sqlite, too; no tables are added to it."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite")) as connection:
+        connection.execute("CREATE TABLE theirs (value)")
+        connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(DefinitionError, match=r"another program.*choose another folder"):
+        _value(State(tmp_path, app="photos"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (OSError(errno.EIO, "Input/output error"), "choose another folder"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), "choose another folder"),
+        (sqlite3.OperationalError("disk I/O error"), "choose another folder"),
+    ],
+)
+def test_every_failure_says_what_to_do(error: Exception, advice: str) -> None:
+    """Also those that are not foreseen one by one."""
+    said = f"state folder /s: .*; nothing was changed: .*{re.escape(advice)}"
+    with pytest.raises(SandboxError, match=said), explained(Path("/s")):
+        raise error
 
 
 def _spoil(file: Path, data: bytes) -> None:
