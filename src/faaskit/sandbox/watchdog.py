@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["TICK_NS", "Watchdog"]
 
 TICK_NS = 5_000_000
-_WEIGH_EVERY_S = 0.05
+_WEIGH_AFTER_S = 0.01, 0.05  # the least, and the most
+_FASTEST_GROWTH = 4e9  # bytes a second, that of a few processors that fill huge pages
 _LOOK_AT_SHARED_NS = 20_000_000
 _S = 1_000_000_000
 _TELLING_NS = 5 * _S
@@ -142,7 +143,10 @@ class Watchdog:
         """
         Find out whether several processes are over the limit, or only share a lot.
 
-        The pages that parent and children share were counted for each of them.
+        The pages that parent and children share were counted for each of them. How much their
+        resident sets grew since is no measure: a child that writes what it shares has a page
+        of its own then, and the same size. So they are weighed again, the sooner the less
+        room there was.
         """
         weighing = watched.weighing
         if weighing is None:
@@ -156,8 +160,10 @@ class Watchdog:
         if weight is not None:
             self._saw(watched, root + weight)
             watched.put_away_weighing()
-            watched.weigh_again = now_s + _WEIGH_EVERY_S
-            over = root + weight > watched.memory_limit
+            room = watched.memory_limit - root - weight
+            least, most = _WEIGH_AFTER_S
+            watched.weigh_again = now_s + min(most, max(least, room / _FASTEST_GROWTH))
+            over = room < 0
         else:
             # They fork so much that they can't be read. The sum is all that is known.
             over = now_s >= watched.weigh_again
