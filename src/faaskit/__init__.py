@@ -22,30 +22,34 @@ The rooms, from the top; each imports only from those below it:
 
 from __future__ import annotations
 
-from faaskit import billing, events, iam
-from faaskit.app import App
-from faaskit.billing import Bill, MemoryTier, Meter
-from faaskit.exceptions import (
-    AccessDeniedError,
-    DefinitionError,
-    FaaskitError,
-    FunctionError,
-    FunctionExitError,
-    FunctionMemoryError,
-    FunctionSignalError,
-    FunctionTimeoutError,
-    InvocationError,
-    MissingExtraError,
-    NoSuchBucketError,
-    NoSuchKeyError,
-    PayloadError,
-    SandboxError,
-    ServiceError,
-    ThrottledError,
-)
-from faaskit.functions import Function, function
-from faaskit.iam import Decision, Policy, Role, Statement, allow, deny
-from faaskit.invoke import Invocation, Invoker
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faaskit import billing, events, iam
+    from faaskit.app import App
+    from faaskit.billing import Bill, MemoryTier, Meter
+    from faaskit.exceptions import (
+        AccessDeniedError,
+        DefinitionError,
+        FaaskitError,
+        FunctionError,
+        FunctionExitError,
+        FunctionMemoryError,
+        FunctionSignalError,
+        FunctionTimeoutError,
+        InvocationError,
+        MissingExtraError,
+        NoSuchBucketError,
+        NoSuchKeyError,
+        PayloadError,
+        SandboxError,
+        ServiceError,
+        ThrottledError,
+    )
+    from faaskit.functions import Function, function
+    from faaskit.iam import Decision, Policy, Role, Statement, allow, deny
+    from faaskit.invoke import Invocation, Invoker
 
 __all__ = [
     "AccessDeniedError",
@@ -82,3 +86,29 @@ __all__ = [
     "function",
     "iam",
 ]
+
+# Where each name that is no room lives. Loaded when it is asked for (PEP 562): who needs
+# policies alone does not pay for buckets.
+_HOMES = {
+    "faaskit.app": ["App"],
+    "faaskit.billing": ["Bill", "MemoryTier", "Meter"],
+    "faaskit.functions": ["Function", "function"],
+    "faaskit.iam": ["Decision", "Policy", "Role", "Statement", "allow", "deny"],
+    "faaskit.invoke": ["Invocation", "Invoker"],
+}
+_ROOMS = {"billing", "events", "iam"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        msg = f"module 'faaskit' has no attribute {name!r}"
+        raise AttributeError(msg)
+    if name in _ROOMS:
+        return import_module(f"faaskit.{name}")  # which makes it an attribute, too
+    home = next((home for home, names in _HOMES.items() if name in names), "faaskit.exceptions")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -52,6 +52,10 @@ The way of one call
    whole tree, kills it, and tells the verdict, for which the app waits.
 4. What is parked ends when its function was idle for minutes (parking.py).
 
+Before it serves, a template runs the code that environments run, so that the interpreter has
+specialised it, and puts a large image into huge pages (huge_pages.py): every page that a fork
+need not copy, nor its table entry, is time and memory of each call.
+
 Who has what rights
 -------------------
 - The launcher has the app's. As root it runs ahead of whatever it has to end.

@@ -37,6 +37,7 @@ __all__ = [
     "give_up_rights",
     "mount_fresh",
     "redirect",
+    "rehearse",
     "run",
     "service_call",
     "set_channel",
@@ -230,7 +231,7 @@ def run(
             step = "give up its rights"
             give_up_rights()
         step = "warm up"
-        _rehearse()
+        rehearse()
         channel = Channel(incoming, outgoing)
         set_channel(channel)
         os.register_at_fork(after_in_child=channel.close)
@@ -317,7 +318,7 @@ def _reseed() -> None:
         numpy.seed()
 
 
-def _rehearse() -> None:
+def rehearse(times: int = 1) -> None:
     """
     Answer an event that nobody sees, so that the page faults of the first happen before it.
 
@@ -336,15 +337,16 @@ def _rehearse() -> None:
         "",
     )
     header = {"context": facts, "timeout": 1.0, "trace_id": "", "init": False}
-    incoming, event = os.pipe2(os.O_CLOEXEC)
-    stage = Channel(incoming, os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
-    for frame in wire.encode_message(wire.REQUEST, 0, header, b'{"key": [1, 2.5, "value"]}'):
-        os.write(event, frame)
-    os.close(event)
-    message = stage.receive()
-    if message is not None:
-        _answer(stage, lambda: _echo, message[2])
-    stage.close()
+    for _ in range(times):
+        incoming, event = os.pipe2(os.O_CLOEXEC)
+        stage = Channel(incoming, os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
+        for frame in wire.encode_message(wire.REQUEST, 0, header, b'{"key": [1, 2.5, "value"]}'):
+            os.write(event, frame)
+        os.close(event)
+        message = stage.receive()
+        if message is not None:
+            _answer(stage, lambda: _echo, message[2])
+        stage.close()
     del os.environ["_X_AMZN_TRACE_ID"]
 
 

@@ -25,11 +25,13 @@ __all__ = [
     "adopt_orphans",
     "attach_tree",
     "clone_tree",
+    "collapse",
     "die_with_parent",
     "drop_capabilities",
     "forbid_new_privileges",
     "libc",
     "mount",
+    "pages_present",
     "pivot_root",
     "protect_tree",
     "set_dumpable",
@@ -77,6 +79,9 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), -1)
 
 _CAPABILITY_VERSION_3 = 0x20080522
+
+_MADV_COLLAPSE = 25
+_PAGE = os.sysconf("SC_PAGESIZE")
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
@@ -141,6 +146,23 @@ def drop_capabilities() -> None:
     """Give up every capability; with another uid than 0 none comes back at an exec."""
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     _check(libc.capset(header, bytes(24)), "capset")
+
+
+# Memory
+
+
+def pages_present(start: int, size: int) -> int:
+    """Return how many pages of a range of this process's own memory are there."""
+    found = ctypes.create_string_buffer(size // _PAGE)
+    address, length = ctypes.c_void_p(start), ctypes.c_size_t(size)
+    _check(libc.mincore(address, length, found), "mincore")
+    return found.raw.count(1)
+
+
+def collapse(start: int, size: int) -> None:
+    """Have a range of this process's memory moved into huge pages; from Linux 6.1 on."""
+    address, length = ctypes.c_void_p(start), ctypes.c_size_t(size)
+    _check(libc.madvise(address, length, _MADV_COLLAPSE), "madvise")
 
 
 # Namespaces
