@@ -76,8 +76,9 @@ def compare(rounds: int, calls: int) -> None:
 
 
 def imports(runs: int) -> None:
-    """Print what importing faaskit costs, compiled as an installed package is."""
-    taken: dict[str, list[float]] = {"pass": [], "import faaskit": []}
+    """Print what importing faaskit costs, and its main names, compiled as if installed."""
+    codes = ["pass", "import faaskit", "from faaskit import App, Invoker, function"]
+    taken: dict[str, list[float]] = {code: [] for code in codes}
     with tempfile.TemporaryDirectory() as compiled:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -87,14 +88,14 @@ def imports(runs: int) -> None:
                 subprocess.run([sys.executable, "-c", code], check=True, env=environment)
                 if turn:  # the first compiles
                     of_code.append((time.perf_counter() - began) * 1000)
-    bare_ms, full_ms = (percentile(each, 50) for each in taken.values())
     heading("Importing")
-    cost = full_ms - bare_ms
-    reached = f"{_IMPORT_MS}: {verdict(reached=cost <= _IMPORT_MS)}"
-    table(
-        ["`python -c pass`, ms", "`python -c 'import faaskit'`, ms", "difference", "at most"],
-        [[bare_ms, full_ms, cost, reached]],
-    )
+    typical = {code: percentile(each, 50) for code, each in taken.items()}
+    rows: list[list[object]] = []
+    for code, whole_ms in typical.items():
+        cost = whole_ms - typical["pass"]
+        reached = f"{_IMPORT_MS}: {verdict(reached=cost <= _IMPORT_MS)}"
+        rows.append([f"`{code}`", whole_ms, cost, "" if code == "pass" else reached])
+    table(["python -c", "ms", "beyond `pass`, ms", "at most"], rows)
 
 
 def main() -> None:

@@ -10,10 +10,14 @@ __all__ = [
     "DEFAULT_ACCOUNT",
     "DEFAULT_REGION",
     "bucket_arn",
+    "bus_arn",
     "function_arn",
     "log_group_name",
+    "queue_arn",
     "role_arn",
     "session_arn",
+    "stream_arn",
+    "table_arn",
     "validate_account",
     "validate_bucket_name",
     "validate_function_name",
@@ -97,6 +101,26 @@ def session_arn(role: str, session: str, *, account: str = DEFAULT_ACCOUNT) -> s
 def bucket_arn(name: str) -> str:
     """Return ``arn:aws:s3:::NAME``."""
     return f"arn:aws:s3:::{name}"
+
+
+def table_arn(name: str, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT) -> str:
+    """Return ``arn:aws:dynamodb:REGION:ACCOUNT:table/NAME``."""
+    return f"arn:aws:dynamodb:{region}:{account}:table/{name}"
+
+
+def stream_arn(name: str, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT) -> str:
+    """Return ``arn:aws:kinesis:REGION:ACCOUNT:stream/NAME``."""
+    return f"arn:aws:kinesis:{region}:{account}:stream/{name}"
+
+
+def queue_arn(name: str, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT) -> str:
+    """Return ``arn:aws:sqs:REGION:ACCOUNT:NAME``."""
+    return f"arn:aws:sqs:{region}:{account}:{name}"
+
+
+def bus_arn(name: str, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT) -> str:
+    """Return ``arn:aws:events:REGION:ACCOUNT:event-bus/NAME``."""
+    return f"arn:aws:events:{region}:{account}:event-bus/{name}"
 
 
 def log_group_name(function: str) -> str:

@@ -30,6 +30,6 @@ def test_most_of_it_is_in_huge_pages(isolation: str) -> None:
         pytest.skip("this kernel has no MADV_COLLAPSE: nothing is done, and nothing is lost")
     with Invoker(isolation) as invoker:
         invocation = invoker.invoke(function(large_image.weigh, memory_size=256, timeout=30))
-    assert invocation.status == "ok", invocation.log
+    assert invocation.status == "ok", invocation.logs
     assert invocation.payload["huge_mb"] >= 8
     assert invocation.meter.max_memory_used_mb < 64 * 1.04 + 40

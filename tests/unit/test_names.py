@@ -127,6 +127,10 @@ def test_accounts_refused(account: object) -> None:
             "arn:aws:sts::000000000000:assumed-role/r/f",
         ),
         (names.bucket_arn("uploads"), "arn:aws:s3:::uploads"),
+        (names.table_arn("t"), "arn:aws:dynamodb:us-east-1:123456789012:table/t"),
+        (names.stream_arn("s"), "arn:aws:kinesis:us-east-1:123456789012:stream/s"),
+        (names.queue_arn("q"), "arn:aws:sqs:us-east-1:123456789012:q"),
+        (names.bus_arn("b"), "arn:aws:events:us-east-1:123456789012:event-bus/b"),
         (names.log_group_name("f"), "/aws/lambda/f"),
     ],
 )

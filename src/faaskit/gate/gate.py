@@ -75,7 +75,7 @@ class Gate:
     Args:
         services: What can be called, each under its name.
         clock: For the condition keys that tell the time.
-        region: ``aws:RequestedRegion``.
+        region: ``aws:RequestedRegion`` of calls that name none.
     """
 
     def __init__(self, *services: Service, clock: Clock, region: str) -> None:
@@ -138,7 +138,7 @@ class Gate:
             msg = f"service {service.name!r} asks for no permission: that would leave it open"
             raise RuntimeError(msg)
         for requirement in requirements:
-            self._require(principal, service, requirement)
+            self._require(principal, call, requirement)
         caller = Caller(principal.user_id, principal.function_arn)
         try:
             reply = service.perform(call, caller)
@@ -147,25 +147,27 @@ class Gate:
         if reply.failure is not None:
             also = service.discloses(call, reply.failure)
             if also is not None:
-                self._require(principal, service, also)
+                self._require(principal, call, also)
         return reply
 
-    def _require(self, principal: Principal, service: Service, requirement: Requirement) -> None:
+    def _require(self, principal: Principal, call: ServiceCall, requirement: Requirement) -> None:
         """Raise a Refusal, in AWS's words, unless the role allows it."""
         action, resource = requirement.action, requirement.resource
         context = global_conditions(
             role_arn=principal.role.arn,
             user_id=principal.user_id,
             account=principal.role.account,
-            region=self._region,
+            region=call.region or self._region,
             now=self._clock.now(),
             function_arn=principal.function_arn,
         )
         decision = principal.role.decide(action, resource, {**requirement.context, **context})
         if not decision.allowed:
             # S3's code lacks the ending that every other service has.
-            code = "AccessDenied" if service.name == "s3" else "AccessDeniedException"
+            code = "AccessDenied" if call.service == "s3" else "AccessDeniedException"
             msg = denial_message(principal.arn, action, resource, decision)
+            if requirement.note:
+                msg = f"{msg}. {requirement.note}"
             details = {"action": action, "resource": resource, "reason": decision.reason}
             raise Refusal(msg, code=code, details=details)
 
@@ -177,6 +179,7 @@ def _well_formed(call: ServiceCall) -> bool:
         (call.operation, str),
         (call.parameters, Mapping),
         (call.body, bytes | None),  # type: ignore[list-item]
+        (call.region, str),
     ]
     return all(isinstance(value, kind) for value, kind in named) and all(
         isinstance(name, str) for name in call.parameters

@@ -24,12 +24,15 @@ class Requirement:
     Attributes:
         action: The IAM action, such as ``s3:GetObject``.
         resource: The ARN that it is asked for.
-        context: Condition keys of this call alone; the gate adds those of every call.
+        context: Condition keys of this call alone; the gate adds those of every call. A key
+            with several values has a tuple.
+        note: What else a denial says, such as why the resource is ``*``.
     """
 
     action: str
     resource: str
-    context: Mapping[str, str] = field(factory=dict)
+    context: Mapping[str, str | tuple[str, ...]] = field(factory=dict)
+    note: str = ""
 
 
 @frozen

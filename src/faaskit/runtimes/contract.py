@@ -137,9 +137,11 @@ class ServiceCall:
     Attributes:
         service: botocore's name of the service, such as ``s3``.
         operation: AWS's name, such as ``PutObject``.
-        parameters: AWS's parameters, as JSON values, without the streaming body.
-        body: The streaming body, where the operation has one.
+        parameters: AWS's parameters as JSON values: a blob is base64, a timestamp ISO 8601.
+        body: The member that is the body itself, such as PutObject's Body and Invoke's
+            Payload; None where the operation has none.
         id: The environment's number for it; the reply carries it back.
+        region: That of the client which asks; empty for the app's.
     """
 
     service: str
@@ -147,6 +149,7 @@ class ServiceCall:
     parameters: Mapping[str, Any]
     body: bytes | None = field(default=None, repr=False)
     id: int = 0
+    region: str = ""
 
 
 @frozen
@@ -170,7 +173,8 @@ class ServiceReply:
     The answer to a service call: AWS's output, or a failure.
 
     Attributes:
-        output: AWS's output members, as JSON values, without the streaming body.
+        output: AWS's output members, as JSON values as in a call's parameters.
+        body: The member that is the body itself, such as GetObject's Body.
     """
 
     output: Mapping[str, Any] = field(factory=dict)

@@ -202,8 +202,17 @@ def _service_call(item: Message) -> ServiceCall:
     if not isinstance(parameters, dict):
         msg = "a service call whose parameters are no object"
         raise wire.WireError(msg)
+    region = header.get("region", "")
+    if not isinstance(region, str):
+        msg = "a service call whose region is no text"
+        raise wire.WireError(msg)
     return ServiceCall(
-        service, operation, parameters, body if header.get("has_body") else None, item.number
+        service,
+        operation,
+        parameters,
+        body if header.get("has_body") else None,
+        item.number,
+        region,
     )
 
 

@@ -92,7 +92,12 @@ class Channel:
             view = view[os.write(self.outgoing, view) :]
 
     def call(
-        self, service: str, operation: str, parameters: dict[str, Any], body: bytes | None
+        self,
+        service: str,
+        operation: str,
+        parameters: dict[str, Any],
+        body: bytes | None,
+        region: str,
     ) -> tuple[dict[str, Any], bytes | None]:
         """Ask the gate for a service call; return the reply's header and body."""
         if os.getpid() != self._pid:
@@ -104,6 +109,7 @@ class Channel:
                 "service": service,
                 "operation": operation,
                 "parameters": parameters,
+                "region": region,
                 "has_body": body is not None,
             }
             self.send(wire.CALL, self._calls, header, body or b"")
@@ -137,13 +143,22 @@ def set_channel(channel: Channel | None) -> None:
 
 
 def service_call(
-    service: str, operation: str, parameters: dict[str, Any], body: bytes | None
+    service: str,
+    operation: str,
+    parameters: dict[str, Any],
+    body: bytes | None,
+    region: str = "",
 ) -> tuple[dict[str, Any], bytes | None]:
-    """Carry a service call to the gate. What ``faaskit.runtimes.link`` finds and uses."""
+    """
+    Carry a service call to the gate. What ``faaskit.runtimes.link`` finds and uses.
+
+    Returns:
+        The reply's header, with ``output`` or ``failure``; and its body.
+    """
     if _channel is None:
         msg = "there is no channel to the gate in this process"
         raise RuntimeError(msg)
-    return _channel.call(service, operation, parameters, body)
+    return _channel.call(service, operation, parameters, body, region)
 
 
 class Setup:
