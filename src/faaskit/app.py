@@ -25,6 +25,7 @@ from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
 from faaskit.gate.service import Caller
+from faaskit.iam.suggestion import Suggestion, suggest
 from faaskit.invoke import Invocation, Invoker
 from faaskit.names import (
     DEFAULT_ACCOUNT,
@@ -33,6 +34,7 @@ from faaskit.names import (
     validate_function_name,
     validate_region,
 )
+from faaskit.resources.access import AccessRecord
 from faaskit.resources.bucket import Bucket
 from faaskit.resources.s3 import S3Service
 from faaskit.resources.state import State
@@ -111,6 +113,7 @@ class App:
             invoke=self._invoke,
             clock=self._clock,
         )
+        self._access = AccessRecord(self._state, self._clock)
         self._key = os.urandom(16).hex()
         _apps[self._key] = self
 
@@ -294,6 +297,26 @@ class App:
         self._refuse_inside("dead()")
         return self._queue.dead()
 
+    def suggest_policy(self, function: Function) -> Suggestion:
+        """
+        Return what a function's role should allow, going by what it asked for.
+
+        Its calls of this program count, and those of earlier ones that had the same state
+        folder.
+
+        Args:
+            function: One of this app's.
+
+        Returns:
+            The smallest policy that covers what was seen, and what the role allows that
+            nothing used.
+
+        Raises:
+            FaaskitError: Inside a function.
+        """
+        self._refuse_inside("suggest_policy()")
+        return suggest(self._access.asked(function.name), function.role.policies)
+
     def close(self) -> None:
         """
         Finish what is under way, end every process, close the state; twice is no error.
@@ -308,6 +331,7 @@ class App:
             invoker, self._invoker = self._invoker, None
         if invoker is not None:
             invoker.close()
+        self._access.write()
         self._state.close()
 
     # --- what its functions and resources ask of it -------------------------------------
@@ -361,7 +385,9 @@ class App:
             session_name=function.name,
             function_arn=function.arn,
         )
-        return self._gate.serve(principal, call)
+        reply = self._gate.serve(principal, call)
+        self._access.note(function.name, reply.permissions)
+        return reply
 
     def perform(self, call: ServiceCall) -> ServiceReply:
         """Carry out a service call of the app itself, which may do anything."""

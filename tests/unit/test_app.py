@@ -689,3 +689,34 @@ def test_copy_is_within_an_app(app: _App, tmp_path: Path) -> None:
         with pytest.raises(DefinitionError, match="another App"):
             source.copy("k", "c", to=app.bucket("uploads"))
         assert [entry.key for entry in app.bucket("uploads").list()] == ["k"]
+
+
+def test_access_and_what_follows_from_it() -> None:
+    """An invocation tells its calls; the app, what its function's role should allow."""
+    with App("shop") as app:
+        uploads = app.bucket("uploads")
+
+        @app.function(timeout=30)
+        @allow("s3:PutObject", on=uploads.objects("*"))
+        def keep(event: Any, _context: Any) -> None:
+            uploads.put("a", b"1")
+            with contextlib.suppress(PermissionError):
+                uploads.get("a")
+
+        invocation = keep.invoke()
+        assert [(one.operation, one.allowed, one.code) for one in invocation.access] == [
+            ("PutObject", True, ""),
+            ("GetObject", False, "AccessDenied"),
+        ]
+        (denied,) = invocation.access[1].permissions
+        assert (denied.action, denied.resource) == ("s3:GetObject", "arn:aws:s3:::uploads/a")
+        found = app.suggest_policy(keep)
+    assert found.policy.to_document()["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": "arn:aws:s3:::uploads/a",
+        }
+    ]
+    assert [one.action for one in found.missing] == ["s3:GetObject"]
+    assert found.unused == ()

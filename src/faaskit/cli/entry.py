@@ -51,6 +51,10 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from faaskit.cli.running import run
 
         return run
+    if name == "policy":
+        from faaskit.cli.policy import policy
+
+        return policy
     from faaskit.cli.doctor import doctor
 
     return doctor
@@ -73,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     invoke.add_argument("--quiet", action="store_true", help="no log on standard error")
     run = commands.add_parser("run", help="serve an App until Ctrl-C")
     run.add_argument("app", metavar="MODULE:APP")
+    policy = commands.add_parser("policy", help="the least that functions' roles must allow")
+    policy.add_argument("app", metavar="MODULE:APP")
+    policy.add_argument("--function", metavar="NAME", help="this one alone")
+    policy.add_argument("--json", action="store_true")
     doctor = commands.add_parser("doctor", help="what this host can hold")
     doctor.add_argument("--json", action="store_true")
     return parser

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from faaskit.clock import Clock
 from faaskit.gate.conditions import global_conditions, role_id
@@ -14,11 +14,13 @@ from faaskit.gate.service import Caller, Refusal, Requirement, Service, excerpt
 from faaskit.iam.decision import Decision
 from faaskit.iam.messages import denial_message
 from faaskit.names import session_arn
-from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
+from faaskit.runtimes.contract import Permission, ServiceCall, ServiceFailure, ServiceReply
 
 __all__ = ["Decider", "Gate", "Principal"]
 
 _log = logging.getLogger(__name__)
+
+_RECORDED = 2048  # characters: an ARN has no more, and what a function names may have
 
 
 class Decider(Protocol):
@@ -95,15 +97,17 @@ class Gate:
             The output; or the failure, with AWS's code: ``AccessDenied``, ``NoSuchKey``.
             A fault of ours is ``InternalFailure``, and in the log with its traceback.
         """
+        asked: list[Permission] = []
         try:
-            return self._serve(principal, call)
+            reply = self._serve(principal, call, asked)
         except Refusal as refusal:
-            return ServiceReply(failure=refusal.failure)
+            reply = ServiceReply(failure=refusal.failure)
         except Exception:  # noqa: BLE001 - whatever it is, the function must get an answer
             # It learns nothing more: the traceback names the app's own files.
             _log.exception("the gate failed in %s %s", excerpt(call.service), call.operation)
             msg = "the gate failed, not the function: the app's log says where"
-            return ServiceReply(failure=ServiceFailure("InternalFailure", msg))
+            reply = ServiceReply(failure=ServiceFailure("InternalFailure", msg))
+        return evolve(reply, permissions=tuple(asked))
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         """
@@ -131,14 +135,19 @@ class Gate:
             raise Refusal(msg, code="UnknownOperationException")
         return service
 
-    def _serve(self, principal: Principal, call: ServiceCall) -> ServiceReply:
+    def _serve(
+        self, principal: Principal, call: ServiceCall, asked: list[Permission]
+    ) -> ServiceReply:
         service = self._service(call)
         requirements = service.requirements(call)
         if not requirements:
             msg = f"service {service.name!r} asks for no permission: that would leave it open"
             raise RuntimeError(msg)
-        for requirement in requirements:
-            self._require(principal, call, requirement)
+        # All of them, so that who looks at the record need not find out one after another.
+        refusals = [self._decide(principal, call, one, asked) for one in requirements]
+        for refusal in refusals:
+            if refusal is not None:
+                raise refusal
         caller = Caller(principal.user_id, principal.function_arn)
         try:
             reply = service.perform(call, caller)
@@ -146,12 +155,19 @@ class Gate:
             reply = ServiceReply(failure=refusal.failure)
         if reply.failure is not None:
             also = service.discloses(call, reply.failure)
-            if also is not None:
-                self._require(principal, call, also)
+            hidden = None if also is None else self._decide(principal, call, also, asked)
+            if hidden is not None:
+                raise hidden
         return reply
 
-    def _require(self, principal: Principal, call: ServiceCall, requirement: Requirement) -> None:
-        """Raise a Refusal, in AWS's words, unless the role allows it."""
+    def _decide(
+        self,
+        principal: Principal,
+        call: ServiceCall,
+        requirement: Requirement,
+        asked: list[Permission],
+    ) -> Refusal | None:
+        """Return a Refusal, in AWS's words, unless the role allows it; add it to the record."""
         action, resource = requirement.action, requirement.resource
         context = global_conditions(
             role_arn=principal.role.arn,
@@ -162,14 +178,18 @@ class Gate:
             function_arn=principal.function_arn,
         )
         decision = principal.role.decide(action, resource, {**requirement.context, **context})
-        if not decision.allowed:
-            # S3's code lacks the ending that every other service has.
-            code = "AccessDenied" if call.service == "s3" else "AccessDeniedException"
-            msg = denial_message(principal.arn, action, resource, decision)
-            if requirement.note:
-                msg = f"{msg}. {requirement.note}"
-            details = {"action": action, "resource": resource, "reason": decision.reason}
-            raise Refusal(msg, code=code, details=details)
+        asked.append(
+            Permission(action, resource[:_RECORDED], decision.effect, decision.reason[:_RECORDED])
+        )
+        if decision.allowed:
+            return None
+        # S3's code lacks the ending that every other service has.
+        code = "AccessDenied" if call.service == "s3" else "AccessDeniedException"
+        msg = denial_message(principal.arn, action, resource, decision)
+        if requirement.note:
+            msg = f"{msg}. {requirement.note}"
+        details = {"action": action, "resource": resource, "reason": decision.reason}
+        return Refusal(msg, code=code, details=details)
 
 
 def _well_formed(call: ServiceCall) -> bool:

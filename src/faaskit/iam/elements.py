@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["Element", "freeze", "thaw"]
+__all__ = ["Element", "each", "freeze", "thaw"]
 
 
 class Element(Mapping[str, Any]):
@@ -35,6 +35,13 @@ class Element(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+
+def each(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the texts of an element that may be one or several."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
 
 
 def freeze(value: Any) -> Any:

@@ -18,6 +18,7 @@ from faaskit.iam.documents import (
     parse_statements,
     read_document,
 )
+from faaskit.iam.elements import each
 from faaskit.iam.principals import Grant
 from faaskit.iam.refusal import refuse
 from faaskit.iam.rules import Question, Rule, compile_rule, in_full
@@ -250,18 +251,12 @@ def _reason_against(statement: Statement, use: Use) -> str | None:
     if use == "trust policy":
         if resources is not None:
             return "it names a resource; that is the role itself, so there is none"
-        if not all(one.lower().startswith("sts:") for one in _each(statement.action)):
+        if not all(one.lower().startswith("sts:") for one in each(statement.action)):
             return "it has actions other than sts:AssumeRole and its kin, as there are"
         if statement.sid and not (statement.sid.isascii() and statement.sid.isalnum()):
             return "it has a Sid of more than letters and digits"
     if use not in {"identity-based policy", "permissions boundary"}:
-        for one in _each(resources):
+        for one in each(resources):
             if not in_full(one):
                 return f"it has {one!r}, an ARN without all of its six fields, which is not taken"
     return None
-
-
-def _each(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else value

@@ -8,7 +8,7 @@ is below, in ``runtimes`` and ``sandbox``.
 
 from __future__ import annotations
 
-from faaskit.invoke.invocation import Invocation
+from faaskit.invoke.invocation import Access, Invocation
 from faaskit.invoke.invoker import Invoker, default_invoker
 
-__all__ = ["Invocation", "Invoker", "default_invoker"]
+__all__ = ["Access", "Invocation", "Invoker", "default_invoker"]

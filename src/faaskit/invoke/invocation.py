@@ -11,10 +11,35 @@ from faaskit.billing import Meter
 from faaskit.definition import MB_PER_VCPU
 from faaskit.exceptions import InvocationError
 from faaskit.invoke.endings import Status, error_for
+from faaskit.runtimes.contract import Permission
 
-__all__ = ["Invocation"]
+__all__ = ["Access", "Invocation"]
 
 _THROTTLED_SHARE = 0.1  # of the duration: less is nothing to act upon
+
+
+@frozen
+class Access:
+    """
+    One service call of a function, and what was decided about it.
+
+    Attributes:
+        service: botocore's name, such as ``s3``.
+        operation: AWS's name, such as ``GetObject``.
+        permissions: Each that it needed: action, resource, effect, reason. None where the call
+            was malformed.
+        code: AWS's code of the error that the function got; empty where it went well.
+    """
+
+    service: str
+    operation: str
+    permissions: tuple[Permission, ...]
+    code: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether all that it needed was allowed."""
+        return bool(self.permissions) and all(one.allowed for one in self.permissions)
 
 
 @frozen(repr=False)
@@ -30,6 +55,8 @@ class Invocation:
         logs: START, what was written to stdout and stderr, END and REPORT.
         meter: What it used and what that costs.
         error: What ``result`` raises, or None.
+        access: Its service calls, in order, INIT's too where it waited for that; up to 10,000
+            permissions.
     """
 
     function_name: str
@@ -39,6 +66,7 @@ class Invocation:
     logs: str
     meter: Meter
     error: InvocationError | None = field(default=None, eq=False)
+    access: tuple[Access, ...] = field(default=(), eq=False)
 
     @property
     def ok(self) -> bool:

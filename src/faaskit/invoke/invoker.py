@@ -30,7 +30,7 @@ from faaskit.exceptions import (
 )
 from faaskit.invoke.concurrency import Concurrency
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
-from faaskit.invoke.invocation import Invocation
+from faaskit.invoke.invocation import Access, Invocation
 from faaskit.invoke.logs import LogBuffer
 from faaskit.names import log_group_name
 from faaskit.runtimes.contract import (
@@ -62,6 +62,8 @@ _MB = 1024 * 1024
 # AWS ends a chain of invocations after about as many. Each is also a process, and a few
 # frames of the stack of the thread that runs it: it must not be a function that exhausts it.
 _LONGEST_CHAIN = 16
+_RECORDED_PERMISSIONS = 10_000
+_NAME_LENGTH = 128
 
 
 class Invocable(Protocol):
@@ -471,6 +473,8 @@ class _Run:
         self._request_id = request_id
         self._init_log: LogBuffer | None = None
         self._log: LogBuffer | None = None
+        self._access: list[Access] = []
+        self._permissions = 0
 
     def invoke(self, data: bytes) -> Invocation:
         """Prepare the environment, hand the event over, see it to its end."""
@@ -492,6 +496,7 @@ class _Run:
                     self._log.add(event.data)
                 elif isinstance(event, ServiceCall):
                     reply = self._function.serve(event, self._request_id, self._invoker)
+                    self._record(event, reply)
                     self._environment.reply(event.id, reply)
                 elif isinstance(event, Outcome):
                     outcome = event
@@ -499,6 +504,14 @@ class _Run:
             # Ctrl-C in here: what runs is killed now, not when the generator is collected.
             events.close()  # type: ignore[attr-defined]  # it is one
         return outcome
+
+    def _record(self, call: ServiceCall, reply: ServiceReply) -> None:
+        self._permissions += max(1, len(reply.permissions))
+        if self._permissions <= _RECORDED_PERMISSIONS:
+            code = "" if reply.failure is None else reply.failure.code
+            # What a function calls a service may be of any length.
+            names = call.service[:_NAME_LENGTH], call.operation[:_NAME_LENGTH]
+            self._access.append(Access(*names, reply.permissions, code))
 
     def _request(self, data: bytes) -> Request:
         function, config = self._function, self._function.config
@@ -543,6 +556,7 @@ class _Run:
             logs=self._logs(meter, config.version),
             meter=meter,
             error=error,
+            access=tuple(self._access),
         )
 
     def _logs(self, meter: Meter, version: str) -> str:

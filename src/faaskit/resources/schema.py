@@ -65,6 +65,17 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             detail TEXT NOT NULL
         )""",
     ),
+    (
+        # What functions asked their roles for, with the latest decision.
+        """CREATE TABLE access (
+            function TEXT NOT NULL,
+            action TEXT NOT NULL,
+            resource TEXT NOT NULL,
+            effect TEXT NOT NULL,
+            asked_ms INTEGER NOT NULL,
+            PRIMARY KEY (function, action, resource)
+        ) WITHOUT ROWID""",
+    ),
 )
 
 VERSION = len(_STEPS)

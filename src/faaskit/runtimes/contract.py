@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "Log",
     "Outcome",
+    "Permission",
     "Request",
     "RunCancelledError",
     "ServiceCall",
@@ -168,11 +169,35 @@ class ServiceFailure:
 
 
 @frozen
+class Permission:
+    """
+    One permission that a service call needed, and what was decided.
+
+    Attributes:
+        action: The IAM action, such as ``s3:GetObject``.
+        resource: The ARN that it was asked for, or ``*``.
+        effect: ``Allow``, ``ExplicitDeny`` or ``ImplicitDeny``.
+        reason: What decided, in words.
+    """
+
+    action: str
+    resource: str
+    effect: Literal["Allow", "ExplicitDeny", "ImplicitDeny"]
+    reason: str = field(default="", repr=False)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it was allowed."""
+        return self.effect == "Allow"
+
+
+@frozen
 class ServiceReply:
     """
     The answer to a service call: AWS's output, or a failure.
 
     Attributes:
+        permissions: What was decided about the call; for whoever looks at it outside.
         output: AWS's output members, as JSON values as in a call's parameters.
         body: The member that is the body itself, such as GetObject's Body.
     """
@@ -180,6 +205,7 @@ class ServiceReply:
     output: Mapping[str, Any] = field(factory=dict)
     body: bytes | None = field(default=None, repr=False)
     failure: ServiceFailure | None = None
+    permissions: tuple[Permission, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen

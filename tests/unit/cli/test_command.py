@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,3 +126,61 @@ def test_doctor_tells_what_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["level"] == ("process" if report["why_not_namespace"] else "namespace")
     disk = report["promises"][4]["held"]
     assert disk == ("held" if report["level"] == "namespace" else "in part")
+
+
+SHOP = """
+from faaskit import App, allow
+
+app = App("shop", state="state")
+uploads = app.bucket("uploads")
+
+@app.function
+@allow("s3:GetObject", "s3:PutObject", on=uploads.objects("*"))
+def keep(event, context):
+    uploads.put("a", b"1")
+
+@app.function
+def idle(event, context):
+    pass
+
+if __name__ == "__main__":
+    with app:
+        keep.invoke()
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of a module with an App that has run before, in another process."""
+    name = f"shop_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    subprocess.run([sys.executable, f"{name}.py"], check=True)
+    return name
+
+
+def test_policy(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was seen in another process, as a policy; and what nothing used."""
+    assert main(["policy", f"{shop}:app", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["keep"]["policy"]["Statement"] == [
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::uploads/a"}
+    ]
+    assert [one["Action"] for one in found["keep"]["unused"]] == ["s3:GetObject"]
+    assert found["idle"]["policy"]["Statement"] == []
+
+
+def test_policy_in_words(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ready to paste: what is between the lines that begin with # is JSON."""
+    assert main(["policy", f"{shop}:app", "--function", "keep"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "# keep: a policy that covers what was seen"
+    ends = next(at for at, line in enumerate(lines[1:], 1) if line.startswith("#"))
+    assert json.loads("".join(lines[1:ends]))["Version"] == "2012-10-17"
+    del sys.modules[shop]  # its App is closed
+    assert main(["policy", f"{shop}:app", "--function", "idle"]) == 0
+    assert "nothing was seen yet" in capsys.readouterr().out
+    del sys.modules[shop]
+    assert main(["policy", f"{shop}:app", "--function", "none"]) == 2
+    assert "it has: idle, keep" in capsys.readouterr().err

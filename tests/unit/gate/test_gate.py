@@ -400,3 +400,43 @@ def test_decision_is_what_counts() -> None:
     assert failure is not None
     assert failure.details["reason"] == "no"
     assert box.performed == []
+
+
+def test_the_record_has_every_permission() -> None:
+    """Those behind the first that is missing, too: nobody has to find out one after another."""
+    gate = _gate(_Box(_OPEN, _TAKE))
+    reply = gate.serve(_principal(allow("box:Take", on="*")), _CALL)
+    assert [(one.action, one.resource, one.effect) for one in reply.permissions] == [
+        ("box:Open", "arn:aws:box:::lid", "ImplicitDeny"),
+        ("box:Take", "arn:aws:box:::lid/thing", "Allow"),
+    ]
+    assert reply.failure is not None
+    assert "box:Open" in reply.failure.message
+
+
+def test_the_record_has_what_was_asked_afterwards() -> None:
+    """Whether a failure may be told is a permission, too."""
+    box = _Box(_OPEN)
+    box.outcome, box.also = Refusal("gone", code="Gone"), _TAKE
+    reply = _gate(box).serve(_principal(allow("box:Open", on="*")), _CALL)
+    assert [(one.action, one.allowed) for one in reply.permissions] == [
+        ("box:Open", True),
+        ("box:Take", False),
+    ]
+
+
+def test_the_record_is_bounded() -> None:
+    """A function may call a resource what it likes, a thousand times over."""
+    long = Requirement("box:Open", f"arn:aws:box:::{'x' * 100_000}")
+    reply = _gate(_Box(long)).serve(_principal(), _CALL)
+    (permission,) = reply.permissions
+    assert len(permission.resource) == 2048
+    assert len(permission.reason) <= 2048
+
+
+def test_a_note_is_told_with_a_denial() -> None:
+    """As why the resource is ``*``."""
+    noted = Requirement("box:Open", "*", note="faaskit does not know the resource.")
+    failure = _gate(_Box(noted)).serve(_principal(), _CALL).failure
+    assert failure is not None
+    assert failure.message.endswith("the box:Open action. faaskit does not know the resource.")
