@@ -24,7 +24,13 @@ from faaskit.functions import Function, Settings, define
 from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
-from faaskit.gate.service import Caller
+from faaskit.gate.resource_policies import ResourcePolicies
+from faaskit.gate.service import Caller, Refusal
+from faaskit.gate.sessions import Sessions
+from faaskit.gate.sts import StsService
+from faaskit.iam.policies import Policy, PolicyLike
+from faaskit.iam.roles import Role
+from faaskit.iam.statements import HasArn
 from faaskit.iam.suggestion import Suggestion, suggest
 from faaskit.invoke import Invocation, Invoker
 from faaskit.names import (
@@ -98,13 +104,19 @@ class App:
         self._state = State(state, app=self.name)
         self._queue = AsynchronousQueue(self._state, self._clock)
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
+        self._roles: dict[str, Role] = {}
+        self._sessions = Sessions()
+        self._policies = ResourcePolicies(self._trust_of)
         self._gate = Gate(
             LambdaService(self._functions.get, region=region, account=account),
             S3Service(
                 self._state, buckets=self._buckets, listener=self._triggers, clock=self._clock
             ),
+            StsService(self._role_of, sessions=self._sessions, clock=self._clock),
             clock=self._clock,
             region=region,
+            account=account,
+            policy_of=self._policies.of,
         )
         self._deliverer: Deliverer[Function, Invocation] = Deliverer(
             self._queue,
@@ -173,6 +185,33 @@ class App:
             if bucket is None:
                 bucket = self._buckets[name] = Bucket(name, self)
             return bucket
+
+    def add_role(self, role: Role) -> Role:
+        """
+        Have a role be one of the app's: functions may assume it, if it and theirs allow that.
+
+        The roles of the app's functions are known by themselves.
+
+        Args:
+            role: Takes the place of an earlier one of its ARN.
+        """
+        with self._lock:
+            self._roles[role.arn] = role
+        return role
+
+    def set_resource_policy(self, resource: HasArn, policy: PolicyLike | None) -> None:
+        """
+        Give a resource a policy of its own: who may do what with it, of this account or another.
+
+        Args:
+            resource: One of the app's: a bucket (its objects are meant, too), a queue, a
+                function.
+            policy: A Policy, a document or its JSON, with principals; None takes it away.
+
+        Raises:
+            DefinitionError: IAM does not take it, or not on a resource.
+        """
+        self._policies.attach(resource.arn, policy)
 
     @property
     def functions(self) -> Mapping[str, Function]:
@@ -380,18 +419,33 @@ class App:
             call: Not trusted.
             request_id: Of the invocation that makes the call.
         """
-        principal = Principal(
-            role=function.role,
-            session_name=function.name,
-            function_arn=function.arn,
-        )
+        try:
+            principal = self._principal(function, call)
+        except Refusal as refusal:
+            return ServiceReply(failure=refusal.failure)
         reply = self._gate.serve(principal, call)
         self._access.note(function.name, reply.permissions)
         return reply
 
+    def _principal(self, function: Function, call: ServiceCall) -> Principal:
+        if call.session:
+            return self._sessions.find(call.session, self._clock.now())
+        return Principal(function.role, function.name, function.arn)
+
     def perform(self, call: ServiceCall) -> ServiceReply:
         """Carry out a service call of the app itself, which may do anything."""
-        return self._gate.perform(call, Caller(user_id=self.account))
+        root = f"arn:aws:iam::{self.account}:root"
+        return self._gate.perform(call, Caller(self.account, arn=root, account=self.account))
+
+    def _role_of(self, arn: str) -> Role | None:
+        """Return the role of an ARN: one that was added, or a function's."""
+        with self._lock:
+            every = [*self._roles.values(), *(one.role for one in self._functions.values())]
+        return next((role for role in every if role.arn == arn), None)
+
+    def _trust_of(self, arn: str) -> Policy | None:
+        role = self._role_of(arn)
+        return None if role is None else role.trust
 
     def send(self, function: Function, event: bytes) -> str:
         """

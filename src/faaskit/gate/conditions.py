@@ -45,7 +45,6 @@ def global_conditions(
         "aws:PrincipalIsAWSService": "false",
         "aws:PrincipalType": "AssumedRole",
         "aws:RequestedRegion": region,
-        "aws:ResourceAccount": account,
         "aws:SecureTransport": "true",
         "aws:ViaAWSService": "false",
         "aws:userid": user_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -13,6 +13,7 @@ from faaskit.gate.conditions import global_conditions, role_id
 from faaskit.gate.service import Caller, Refusal, Requirement, Service, excerpt
 from faaskit.iam.decision import Decision
 from faaskit.iam.messages import denial_message
+from faaskit.iam.policies import Policy
 from faaskit.names import session_arn
 from faaskit.runtimes.contract import Permission, ServiceCall, ServiceFailure, ServiceReply
 
@@ -21,6 +22,10 @@ __all__ = ["Decider", "Gate", "Principal"]
 _log = logging.getLogger(__name__)
 
 _RECORDED = 2048  # characters: an ARN has no more, and what a function names may have
+
+
+def _none(_: str) -> None:
+    """Return the policy of a resource where none has any."""
 
 
 class Decider(Protocol):
@@ -39,9 +44,17 @@ class Decider(Protocol):
         """The account that it is in."""
 
     def decide(
-        self, action: str, resource: str, context: Mapping[str, Any] | None = None
+        self,
+        action: str,
+        resource: str,
+        context: Mapping[str, Any] | None = None,
+        *,
+        session: Iterable[Policy] | None = None,
+        resource_policy: Policy | None = None,
+        resource_account: str | None = None,
+        principal: str | None = None,
     ) -> Decision:
-        """Say whether it may do that."""
+        """Say whether a session of it may do that."""
 
 
 @frozen
@@ -52,12 +65,15 @@ class Principal:
     Attributes:
         role: Decides.
         session_name: Lambda's is the function's name.
-        function_arn: For ``lambda:SourceFunctionArn``.
+        function_arn: For ``lambda:SourceFunctionArn``; None where the function assumed the
+            role itself.
+        policies: The session's own, which narrow what the role allows.
     """
 
     role: Decider
     session_name: str
     function_arn: str | None = None
+    policies: tuple[Policy, ...] = ()
 
     @property
     def arn(self) -> str:
@@ -78,12 +94,23 @@ class Gate:
         services: What can be called, each under its name.
         clock: For the condition keys that tell the time.
         region: ``aws:RequestedRegion`` of calls that name none.
+        account: The owner of resources whose ARN names none. Default: the caller's.
+        policy_of: Returns the policy that a resource has itself, or None.
     """
 
-    def __init__(self, *services: Service, clock: Clock, region: str) -> None:
+    def __init__(
+        self,
+        *services: Service,
+        clock: Clock,
+        region: str,
+        account: str | None = None,
+        policy_of: Callable[[str], Policy | None] = _none,
+    ) -> None:
         self._services = {service.name: service for service in services}
         self._clock = clock
         self._region = region
+        self._account = account
+        self._policy_of = policy_of
 
     def serve(self, principal: Principal, call: ServiceCall) -> ServiceReply:
         """
@@ -148,7 +175,9 @@ class Gate:
         for refusal in refusals:
             if refusal is not None:
                 raise refusal
-        caller = Caller(principal.user_id, principal.function_arn)
+        caller = Caller(
+            principal.user_id, principal.function_arn, principal.arn, principal.role.account
+        )
         try:
             reply = service.perform(call, caller)
         except Refusal as refusal:
@@ -177,7 +206,15 @@ class Gate:
             now=self._clock.now(),
             function_arn=principal.function_arn,
         )
-        decision = principal.role.decide(action, resource, {**requirement.context, **context})
+        decision = principal.role.decide(
+            action,
+            resource,
+            {**requirement.context, **context},
+            session=principal.policies or None,
+            resource_policy=self._policy_of(resource),
+            resource_account=self._account,
+            principal=principal.arn,
+        )
         asked.append(
             Permission(action, resource[:_RECORDED], decision.effect, decision.reason[:_RECORDED])
         )
@@ -200,6 +237,7 @@ def _well_formed(call: ServiceCall) -> bool:
         (call.parameters, Mapping),
         (call.body, bytes | None),  # type: ignore[list-item]
         (call.region, str),
+        (call.session, str),
     ]
     return all(isinstance(value, kind) for value, kind in named) and all(
         isinstance(name, str) for name in call.parameters

@@ -43,11 +43,16 @@ class Caller:
     Attributes:
         user_id: AWS's unique id (``aws:userid``): ``AROA…:SESSION`` for a function, the
             account's number for its owner.
-        function_arn: The function that calls; None where the app itself does.
+        function_arn: The function that calls; None where the app itself does, or a session that
+            a function has of another role.
+        arn: The principal's own, a session's or the account's.
+        account: That the principal is in.
     """
 
     user_id: str
     function_arn: str | None = None
+    arn: str = ""
+    account: str = ""
 
 
 class Refusal(Exception):  # noqa: N818 - no error: the caller's mistake, on its way to a reply

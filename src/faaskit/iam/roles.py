@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -92,7 +92,7 @@ class Role:
         resource: str,
         context: Mapping[str, Any] | None = None,
         *,
-        session: PolicyLike | None = None,
+        session: PolicyLike | Iterable[PolicyLike] | None = None,
         resource_policy: PolicyLike | None = None,
         resource_account: str | None = None,
         principal: str | None = None,
@@ -104,7 +104,7 @@ class Role:
             action: Such as ``s3:GetObject``.
             resource: Its ARN, taken literally; ``*`` for an action that is about none.
             context: Values by context key, as for ``simulate``.
-            session: A session policy.
+            session: A session policy, or several.
             resource_policy: The policy of the resource.
             resource_account: The owner of the resource where its ARN names none. Default:
                 the role's account.
@@ -122,7 +122,7 @@ class Role:
             owner,
             identity=self._attached,
             boundary=self._limit,
-            session=None if session is None else attach((session,), "session policy"),
+            session=None if session is None else attach(session, "session policy"),
             resource=(
                 None
                 if resource_policy is None

@@ -143,6 +143,7 @@ class ServiceCall:
             Payload; None where the operation has none.
         id: The environment's number for it; the reply carries it back.
         region: That of the client which asks; empty for the app's.
+        session: The session token of the client which asks; empty for the function's own role.
     """
 
     service: str
@@ -151,6 +152,7 @@ class ServiceCall:
     body: bytes | None = field(default=None, repr=False)
     id: int = 0
     region: str = ""
+    session: str = field(default="", repr=False)
 
 
 @frozen

@@ -202,9 +202,9 @@ def _service_call(item: Message) -> ServiceCall:
     if not isinstance(parameters, dict):
         msg = "a service call whose parameters are no object"
         raise wire.WireError(msg)
-    region = header.get("region", "")
-    if not isinstance(region, str):
-        msg = "a service call whose region is no text"
+    region, session = header.get("region", ""), header.get("session", "")
+    if not (isinstance(region, str) and isinstance(session, str)):
+        msg = "a service call whose region or session is no text"
         raise wire.WireError(msg)
     return ServiceCall(
         service,
@@ -213,6 +213,7 @@ def _service_call(item: Message) -> ServiceCall:
         body if header.get("has_body") else None,
         item.number,
         region,
+        session,
     )
 
 

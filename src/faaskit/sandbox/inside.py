@@ -97,7 +97,9 @@ class Channel:
         operation: str,
         parameters: dict[str, Any],
         body: bytes | None,
+        *,
         region: str,
+        session: str,
     ) -> tuple[dict[str, Any], bytes | None]:
         """Ask the gate for a service call; return the reply's header and body."""
         if os.getpid() != self._pid:
@@ -110,6 +112,7 @@ class Channel:
                 "operation": operation,
                 "parameters": parameters,
                 "region": region,
+                "session": session,
                 "has_body": body is not None,
             }
             self.send(wire.CALL, self._calls, header, body or b"")
@@ -147,7 +150,9 @@ def service_call(
     operation: str,
     parameters: dict[str, Any],
     body: bytes | None,
+    *,
     region: str = "",
+    session: str = "",
 ) -> tuple[dict[str, Any], bytes | None]:
     """
     Carry a service call to the gate. What ``faaskit.runtimes.link`` finds and uses.
@@ -158,7 +163,7 @@ def service_call(
     if _channel is None:
         msg = "there is no channel to the gate in this process"
         raise RuntimeError(msg)
-    return _channel.call(service, operation, parameters, body, region)
+    return _channel.call(service, operation, parameters, body, region=region, session=session)
 
 
 class Setup:

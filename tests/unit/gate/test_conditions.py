@@ -27,7 +27,6 @@ def test_keys_and_values() -> None:
         "aws:PrincipalIsAWSService": "false",
         "aws:PrincipalType": "AssumedRole",
         "aws:RequestedRegion": "eu-west-1",
-        "aws:ResourceAccount": "123456789012",
         "aws:SecureTransport": "true",
         "aws:ViaAWSService": "false",
         "aws:userid": "AROAX:thumbnail",

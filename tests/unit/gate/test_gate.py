@@ -67,7 +67,10 @@ def test_allowed_call_is_carried_out() -> None:
     box = _Box(_OPEN, _TAKE)
     principal = _principal(allow("box:*", on="*"))
     assert _gate(box).serve(principal, _CALL) == ServiceReply({"done": True})
-    assert box.performed == [(_CALL, Caller(principal.user_id, principal.function_arn))]
+    caller = Caller(
+        principal.user_id, principal.function_arn, principal.arn, principal.role.account
+    )
+    assert box.performed == [(_CALL, caller)]
     assert principal.user_id.startswith("AROA")
     assert principal.user_id.endswith(":thumbnail")
 

@@ -1,0 +1,58 @@
+"""The policies that resources have themselves, by the ARN that they are attached to. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from faaskit.iam.policies import Policy, PolicyLike, attachable
+
+__all__ = ["ResourcePolicies"]
+
+# What a policy is attached to, of the ARN of a part of it: an object's bucket, the function of
+# a version or alias, a table's index or stream.
+_WHOLES = (
+    re.compile(r"arn:[^:]*:s3:::[^/]+"),
+    re.compile(r"arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+"),
+    re.compile(r"arn:[^:]*:dynamodb:[^:]*:[^:]*:table/[^/]+"),
+)
+
+
+class ResourcePolicies:
+    """
+    Which resource has which policy.
+
+    Args:
+        trust: Returns the trust policy of the role of an ARN, or None.
+    """
+
+    def __init__(self, trust: Callable[[str], Policy | None]) -> None:
+        self._trust = trust
+        self._policies: dict[str, Policy] = {}
+
+    def attach(self, arn: str, policy: PolicyLike | None) -> None:
+        """
+        Have a resource have a policy, in place of the one that it had; None takes it away.
+
+        Raises:
+            DefinitionError: IAM does not take it, or not on a resource.
+        """
+        if policy is None:
+            self._policies.pop(arn, None)
+        else:
+            (self._policies[arn],) = attachable((policy,), "resource-based policy")
+
+    def of(self, resource: str) -> Policy | None:
+        """Return the policy of what a request is about; None where it has none."""
+        for arn in _wholes(resource):
+            if arn in self._policies:
+                return self._policies[arn]
+        return self._trust(resource)
+
+
+def _wholes(resource: str) -> Iterable[str]:
+    yield resource
+    for pattern in _WHOLES:
+        found = pattern.match(resource)
+        if found:
+            yield found[0]
