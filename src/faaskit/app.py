@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from attrs import evolve
 from typing_extensions import Self, Unpack
 
 from faaskit.clock import Clock, SystemClock
@@ -429,7 +430,10 @@ class App:
 
     def _principal(self, function: Function, call: ServiceCall) -> Principal:
         if call.session:
-            return self._sessions.find(call.session, self._clock.now())
+            principal = self._sessions.find(call.session, self._clock.now())
+            # The role as it is by now: a session outlives changes of its role's policies.
+            role = self._role_of(principal.role.arn) or principal.role
+            return evolve(principal, role=role)
         return Principal(function.role, function.name, function.arn)
 
     def perform(self, call: ServiceCall) -> ServiceReply:

@@ -21,6 +21,17 @@ __all__ = ["Decider", "Gate", "Principal"]
 
 _log = logging.getLogger(__name__)
 
+# What denials of the services are called that speak XML or the query protocol, or did; the
+# others say AccessDeniedException.
+_DENIED = {
+    "cloudwatch": "AccessDenied",
+    "s3": "AccessDenied",
+    "sns": "AuthorizationError",
+    "sqs": "AccessDenied",
+    "sts": "AccessDenied",
+}
+# AWS answers these whatever policies say, a Deny included.
+_OPEN = frozenset({("sts", "GetCallerIdentity")})
 _RECORDED = 2048  # characters: an ARN has no more, and what a function names may have
 
 
@@ -166,8 +177,9 @@ class Gate:
         self, principal: Principal, call: ServiceCall, asked: list[Permission]
     ) -> ServiceReply:
         service = self._service(call)
-        requirements = service.requirements(call)
-        if not requirements:
+        is_open = (call.service, call.operation) in _OPEN
+        requirements = () if is_open else service.requirements(call)
+        if not requirements and not is_open:
             msg = f"service {service.name!r} asks for no permission: that would leave it open"
             raise RuntimeError(msg)
         # All of them, so that who looks at the record need not find out one after another.
@@ -220,8 +232,7 @@ class Gate:
         )
         if decision.allowed:
             return None
-        # S3's code lacks the ending that every other service has.
-        code = "AccessDenied" if call.service == "s3" else "AccessDeniedException"
+        code = _DENIED.get(call.service, "AccessDeniedException")
         msg = denial_message(principal.arn, action, resource, decision)
         if requirement.note:
             msg = f"{msg}. {requirement.note}"

@@ -63,8 +63,6 @@ class StsService:
 
     def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
         """Return sts:AssumeRole on the role."""
-        if call.operation == "GetCallerIdentity":
-            return [Requirement("sts:GetCallerIdentity", "*")]
         parameters = _checked(call.parameters)
         context = {"sts:RoleSessionName": parameters["RoleSessionName"]}
         if "ExternalId" in parameters:
