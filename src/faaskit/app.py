@@ -21,7 +21,7 @@ from faaskit.events.delivery import Deliverer
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
 from faaskit.exceptions import DefinitionError, FaaskitError
-from faaskit.functions import Function, Settings, define
+from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
 from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
@@ -173,6 +173,32 @@ class App:
                 that name, defined elsewhere.
         """
         return define(handler, owner=self, **settings)
+
+    def add_function(
+        self,
+        name: str,
+        *,
+        code: str | os.PathLike[str],
+        handler: str,
+        **settings: Unpack[FolderSettings],
+    ) -> Function:
+        """
+        Make a function of code that was written for AWS: a folder and a handler in it.
+
+        Nothing of it is imported in this process: its INIT code runs in the sandbox alone,
+        under the function's role.
+
+        Args:
+            name: Of the function.
+            code: The folder; its modules come before those that are installed.
+            handler: AWS's form: ``lambda_function.lambda_handler``, ``folder/module.function``.
+            settings: The other parameters of ``faaskit.function``.
+
+        Raises:
+            DefinitionError: There is no such folder; a parameter out of AWS's range; or the
+                app has a function of that name, defined elsewhere.
+        """
+        return define_in_folder(name, code, handler, owner=self, **settings)
 
     def bucket(self, name: str) -> Bucket:
         """

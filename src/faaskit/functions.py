@@ -33,9 +33,17 @@ from faaskit.names import DEFAULT_ACCOUNT, DEFAULT_REGION, function_arn, log_gro
 from faaskit.runtimes.contract import Code, ServiceCall, ServiceFailure, ServiceReply
 from faaskit.runtimes.failures import error_of
 from faaskit.runtimes.link import current_link
-from faaskit.runtimes.python import Travelled, import_path, pack
+from faaskit.runtimes.python import Travelled, import_path, in_folder, pack
 
-__all__ = ["Function", "Owner", "Settings", "define", "function"]
+__all__ = [
+    "FolderSettings",
+    "Function",
+    "Owner",
+    "Settings",
+    "define",
+    "define_in_folder",
+    "function",
+]
 
 Handler = Callable[..., Any]
 
@@ -49,10 +57,9 @@ _Architecture = Literal["x86_64", "arm64"]
 _Paths = tuple[str | os.PathLike[str], ...] | list[str] | list[Path]
 
 
-class Settings(TypedDict, total=False):
-    """The parameters of ``function``, for whatever takes the same ones."""
+class FolderSettings(TypedDict, total=False):
+    """The parameters of ``function``, but for the name."""
 
-    name: str | None
     memory_size: int
     timeout: int
     ephemeral_storage: int
@@ -69,6 +76,12 @@ class Settings(TypedDict, total=False):
     on_success: Any
     on_failure: Any
     dead_letter: Any
+
+
+class Settings(FolderSettings, total=False):
+    """The parameters of ``function``, for whatever takes the same ones."""
+
+    name: str | None
 
 
 class Owner(Protocol):
@@ -118,6 +131,24 @@ class _Source(Generic[_P, _R_co]):
             if self._travelled is None:
                 self._travelled = pack(self.handler, name)
             return self._travelled
+
+
+class _Folder(_Source[..., Any]):
+    """Code that lies in a folder and is never imported here: INIT is the sandbox's alone."""
+
+    def __init__(self, travelled: Travelled, name: str) -> None:
+        def handler(*_: Any, **__: Any) -> Any:
+            msg = (
+                f"function {name!r} has its code in {travelled.folder}, which is not imported "
+                "here: use .invoke(event)"
+            )
+            raise FaaskitError(msg)
+
+        # What two definitions of a name are compared by.
+        handler.__module__ = travelled.folder
+        handler.__name__ = handler.__qualname__ = travelled.handler
+        super().__init__(handler)
+        self._travelled = travelled
 
 
 class Function(Generic[_P, _R_co]):
@@ -447,6 +478,45 @@ def define(
     path = (import_path(handler) or "").replace(":", ".")
     if path and len(path) <= HANDLER_LIMIT_CHARACTERS:
         parameters["handler"] = path
+    config = _config(parameters, stacklevel + 1)
+    statements = getattr(handler, "__faaskit_statements__", ())
+    made = Function(_Source(handler), config, owner, statements)
+    _adopt(made, owner)
+    return made
+
+
+def define_in_folder(
+    name: str,
+    code: str | os.PathLike[str],
+    handler: str,
+    *,
+    owner: Owner,
+    stacklevel: int = 3,
+    **parameters: Any,
+) -> Function:
+    """
+    Make a Function of code that lies in a folder, without importing it.
+
+    Args:
+        name: Of the function.
+        code: The folder.
+        handler: AWS's form, such as ``lambda_function.lambda_handler``.
+        owner: The App that it belongs to.
+        stacklevel: Whose line a warning names; the caller's caller by default.
+        parameters: Those of ``function``.
+
+    Raises:
+        DefinitionError: There is no such folder, or a parameter that AWS would refuse.
+    """
+    _refuse_unknown("add_function", parameters)
+    config = _config({**parameters, "name": name, "handler": handler}, stacklevel + 1)
+    travelled = in_folder(Path(code), config.handler, config.name)
+    made = Function(_Folder(travelled, config.name), config, owner, ())
+    _adopt(made, owner)
+    return made
+
+
+def _config(parameters: Mapping[str, Any], stacklevel: int) -> FunctionConfig:
     config = FunctionConfig(**parameters)
     for setting in config.without_effect():
         warnings.warn(
@@ -454,14 +524,11 @@ def define(
             UserWarning,
             stacklevel=stacklevel,
         )
-    statements = getattr(handler, "__faaskit_statements__", ())
-    made = Function(_Source(handler), config, owner, statements)
-    _adopt(made, owner)
-    return made
+    return config
 
 
 def _refuse_unknown(where: str, parameters: Mapping[str, Any]) -> None:
-    known = sorted(Settings.__annotations__)
+    known = sorted((*FolderSettings.__annotations__, "name"))
     unknown = sorted(set(parameters).difference(known))
     if unknown:
         msg = f"{where} has no parameter {unknown[0]!r}; it has {', '.join(known)}"

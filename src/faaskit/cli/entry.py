@@ -69,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", default="faaskit-demo", metavar="FOLDER", help="for the results")
     demo.add_argument("--json", action="store_true", help="all that it says, for programs")
     invoke = commands.add_parser("invoke", help="run one function once")
-    invoke.add_argument("function", metavar="MODULE:FUNCTION")
+    invoke.add_argument("function", metavar="FILE.py:HANDLER | MODULE:FUNCTION")
+    invoke.add_argument(
+        "--role", metavar="FILE", help="JSON: a policy, a list of them, or policies and boundary"
+    )
     invoke.add_argument("--event", metavar="FILE", help="JSON; '-' is standard input")
     invoke.add_argument("--json", action="store_true", help="the whole invocation as JSON")
     invoke.add_argument("--memory-size", type=int, metavar="MB", help="another than declared")

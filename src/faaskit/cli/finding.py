@@ -1,4 +1,4 @@
-"""Finding what ``module:name`` names."""
+"""Finding what ``module:name`` and ``file.py:name`` name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,27 @@ from typing import Any
 
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["find"]
+__all__ = ["find", "handler_file"]
+
+
+def handler_file(path: str) -> tuple[Path, str] | None:
+    """
+    Return the file and the function that ``file.py:function`` names; None for another form.
+
+    Raises:
+        DefinitionError: There is no such file.
+    """
+    name, _, function = path.rpartition(":")
+    if not name.endswith(".py"):
+        return None
+    file = Path(name)
+    if not file.is_file():
+        msg = f"there is no file {name}"
+        raise DefinitionError(msg)
+    if not function.isidentifier():
+        msg = f"{path!r} is not of the form file.py:function, such as app.py:lambda_handler"
+        raise DefinitionError(msg)
+    return file, function
 
 
 def find(path: str) -> Any:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from faaskit.cli.finding import find
+from faaskit.app import App
+from faaskit.cli.finding import find, handler_file
+from faaskit.cli.role_file import read_role
 from faaskit.exceptions import DefinitionError, PayloadError
 from faaskit.functions import Function, define
 from faaskit.invoke import Invocation
@@ -18,12 +20,20 @@ __all__ = ["invoke"]
 
 def invoke(arguments: argparse.Namespace) -> int:
     """Run it; the result goes to stdout, the log to stderr."""
-    function = _function(arguments.function)
     asked = {"memory_size": arguments.memory_size, "timeout": arguments.timeout}
-    changes = {name: value for name, value in asked.items() if value is not None}
-    if changes:
-        function = function.with_config(**changes)
-    invocation = function.invoke(_event(arguments.event))
+    changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    event = _event(arguments.event)
+    if arguments.role is not None:
+        name = _function_name(arguments.function)
+        changes["role"] = read_role(arguments.role, f"{name}-role"[:64])
+    file = handler_file(arguments.function)
+    if file is None:
+        function = _function(arguments.function)
+        if changes:
+            function = function.with_config(**changes)
+        invocation = function.invoke(event)
+    else:
+        invocation = _invoke_file(*file, changes, event)
     if arguments.json:
         print(json.dumps(_facts(invocation), indent=2))
     else:
@@ -31,6 +41,21 @@ def invoke(arguments: argparse.Namespace) -> int:
             sys.stderr.write(invocation.logs)
         print(invocation.raw.decode("utf-8", "replace"))
     return 0 if invocation.ok else 1
+
+
+def _invoke_file(file: Path, handler: str, settings: dict[str, Any], event: Any) -> Invocation:
+    """Run what was written for AWS, in an App of its own; nothing of it is imported here."""
+    with App(_function_name(str(file))) as app:
+        function = app.add_function(
+            _function_name(handler), code=file.parent, handler=f"{file.stem}.{handler}", **settings
+        )
+        return function.invoke(event)
+
+
+def _function_name(path: str) -> str:
+    """Return what a function of that path is called: what of it AWS takes in a name."""
+    named = path.rpartition(":")[2].rpartition("/")[2].removesuffix(".py")
+    return "".join(one if one.isalnum() or one in "-_" else "-" for one in named)[:64]
 
 
 def _function(path: str) -> Function:

@@ -18,7 +18,7 @@ from typing import Any
 
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["Travelled", "import_path", "pack"]
+__all__ = ["Travelled", "import_path", "in_folder", "pack"]
 
 Handler = Callable[..., Any]
 _SOURCE_LIMIT = 256 * 1024
@@ -35,6 +35,7 @@ class Travelled:
         sources: Text of the files that exist nowhere, for stack traces.
         folder: Where its code lies, for LAMBDA_TASK_ROOT.
         package: The file or folder of its module, where it is imported.
+        first: Whether the folder is looked in before all others.
     """
 
     def __init__(
@@ -44,13 +45,15 @@ class Travelled:
         folder: str,
         sources: Mapping[str, str],
         package: str = "",
+        *,
+        first: bool = False,
     ) -> None:
         self.handler = handler
         self.pickled = pickled
         self.folder = folder
         self.package = package
         self.sources = sources
-        self.sys_path = _search_path(folder)
+        self.sys_path = _search_path(folder, first=first)
 
 
 def import_path(handler: Handler) -> str | None:
@@ -89,6 +92,37 @@ def pack(handler: Handler, name: str) -> Travelled:
     return Travelled(name, pickled, str(Path.cwd()), dict(_sources(handler)))
 
 
+def in_folder(folder: Path, handler: str, name: str) -> Travelled:
+    """
+    Return a function whose code lies in a folder; nothing of it is imported here.
+
+    Args:
+        folder: With its modules and packages, looked in before what is installed.
+        handler: AWS's form: ``module.function``, ``package.module.function`` or
+            ``folder/module.function``.
+        name: Of the faaskit function, for messages.
+
+    Raises:
+        DefinitionError: There is no such folder, or the handler is of another form.
+    """
+    if not folder.is_dir():
+        msg = f"function {name!r}: code={str(folder)!r} is no folder; name the one with the handler"
+        raise DefinitionError(msg)
+    module, _, function = handler.rpartition(".")
+    module = module.replace("/", ".")
+    if not all(part.isidentifier() for part in (*module.split("."), function)):
+        msg = (
+            f"function {name!r}: handler={handler!r} is not of the form module.function, such as "
+            "lambda_function.lambda_handler"
+        )
+        raise DefinitionError(msg)
+    place = folder.absolute()
+    top = module.partition(".")[0]
+    file = place / f"{top}.py"
+    package = file if file.is_file() else place / top
+    return Travelled(f"{module}:{function}", None, str(place), {}, str(package), first=True)
+
+
 def _package_of(module_name: str) -> Path:
     """Return the file or folder of a module's topmost package."""
     top = sys.modules[module_name.partition(".")[0]]
@@ -99,9 +133,11 @@ def _package_of(module_name: str) -> Path:
     return place.parent if hasattr(top, "__path__") else place
 
 
-def _search_path(folder: str) -> tuple[str, ...]:
+def _search_path(folder: str, *, first: bool = False) -> tuple[str, ...]:
     # '' means the working directory, which in an environment is another one.
     path = [str(Path(entry or ".").absolute()) for entry in sys.path]
+    if first:
+        return (folder, *(entry for entry in path if entry != folder))
     # An editable install may find its modules by a hook that does not travel.
     return tuple(path if folder in path else [*path, folder])
 

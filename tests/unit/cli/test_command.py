@@ -184,3 +184,56 @@ def test_policy_in_words(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
     del sys.modules[shop]
     assert main(["policy", f"{shop}:app", "--function", "none"]) == 2
     assert "it has: idle, keep" in capsys.readouterr().err
+
+
+LAMBDA = """
+import sys
+print("INIT")
+
+def handler(event, context):
+    return {"task_root_first": sys.path[0] != "", "name": context.function_name}
+"""
+
+
+def test_a_file_that_was_written_for_aws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs under the role of a file; its INIT code does not run in the command's process."""
+    (tmp_path / "shop.py").write_text(LAMBDA)
+    (tmp_path / "role.json").write_text('{"Version": "2012-10-17", "Statement": []}')
+    path = f"{tmp_path / 'shop.py'}:handler"
+    assert main(["invoke", path, "--role", str(tmp_path / "role.json")]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["name"] == "handler"
+    assert printed.err.count("INIT\n") == 1
+    assert "shop" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("path", "role", "said"),
+    [
+        ("none.py:handler", None, "no file"),
+        ("shop.py:", None, "file.py:function"),
+        ("shop.py:a.b", None, "file.py:function"),
+        ("shop.py:handler", "[", "can't be read"),
+        ("shop.py:handler", "{}", "is empty"),
+        ("shop.py:handler", '{"polices": []}', "'polices'"),
+        ("shop.py:handler", '{"policies": [{"Statement": 7}]}', "the role in"),
+        ("shop.py:handler", "7", "the role in"),
+        ("shop.py:handler", '{"policies": 7}', "the role in"),
+    ],
+)
+def test_a_file_or_role_that_is_none(
+    path: str, role: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is named, and nothing runs."""
+    (tmp_path / "shop.py").write_text(LAMBDA)
+    arguments = ["invoke", f"{tmp_path}/{path}"]
+    if role is not None:
+        (tmp_path / "role.json").write_text(role)
+        arguments += ["--role", str(tmp_path / "role.json")]
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "INIT" not in printed.err
+    assert "Traceback" not in printed.err
