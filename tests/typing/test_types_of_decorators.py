@@ -18,7 +18,7 @@ from typing_extensions import assert_type
 
 from faaskit import App, DefinitionError, Function, allow, deny, function
 from faaskit.definition import ARCHITECTURES
-from faaskit.functions import Settings
+from faaskit.functions import FolderSettings, Settings
 
 BUCKET = "arn:aws:s3:::photos"
 
@@ -203,6 +203,8 @@ def test_decorators_on_the_wrong_thing(app: App) -> None:
 
 def test_settings_are_the_parameters_of_function() -> None:
     """Both are written out: for type checkers, and for notebooks. They are the same list."""
-    assert [*inspect.signature(function).parameters] == ["handler", *Settings.__annotations__]
+    of_a_folder = [*FolderSettings.__annotations__]
+    assert [*inspect.signature(function).parameters] == ["handler", "name", *of_a_folder]
+    assert {*get_type_hints(Settings)} == {"name", *of_a_folder}
     architectures = get_type_hints(Settings)["architecture"]
     assert get_args(architectures) == ARCHITECTURES
