@@ -27,7 +27,7 @@ class Access:
         service: botocore's name, such as ``s3``.
         operation: AWS's name, such as ``GetObject``.
         permissions: Each that it needed: action, resource, effect, reason. None where the call
-            was malformed.
+            was malformed, and for what AWS always answers.
         code: AWS's code of the error that the function got; empty where it went well.
     """
 
@@ -38,8 +38,10 @@ class Access:
 
     @property
     def allowed(self) -> bool:
-        """Whether all that it needed was allowed."""
-        return bool(self.permissions) and all(one.allowed for one in self.permissions)
+        """Whether all that it needed was allowed; a malformed call never is."""
+        if not self.permissions:
+            return not self.code  # AWS answers GetCallerIdentity whatever policies say
+        return all(one.allowed for one in self.permissions)
 
 
 @frozen(repr=False)
