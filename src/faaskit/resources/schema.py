@@ -107,7 +107,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             sequence INTEGER,
             source TEXT
         )""",
-        "CREATE INDEX messages_visible ON messages (queue, visible_ms, receipt)",
+        "CREATE INDEX messages_visible ON messages (queue, visible_ms, id, receipt)",
         "CREATE INDEX messages_sent ON messages (queue, sent_ms)",
         """CREATE INDEX messages_order ON messages (queue, id) WHERE group_id IS NOT NULL""",
         """CREATE INDEX messages_group ON messages (queue, group_id, visible_ms)

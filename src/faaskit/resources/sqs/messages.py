@@ -312,7 +312,7 @@ def _select(connection: sqlite3.Connection, queue: StoredQueue, now: int, limit:
         query = f"{_AVAILABLE}{_UNBLOCKED} ORDER BY m.id"
     else:
         # The order of the index: whoever waits longest first, without sorting what waits.
-        query = f"{_AVAILABLE} ORDER BY m.visible_ms, m.receipt"
+        query = f"{_AVAILABLE} ORDER BY m.visible_ms, m.id"
     names = {"queue": queue.name, "now": now, "horizon": _horizon(queue, now), "limit": limit}
     columns = ", ".join(f"m.{name.strip()}" for name in _COLUMNS.split(","))
     rows = connection.execute(
