@@ -308,15 +308,16 @@ def sequence_number(sequence: int) -> str:
 
 def _select(connection: sqlite3.Connection, queue: StoredQueue, now: int, limit: int) -> list[_Row]:
     """Return what can be received, in the order in which it is."""
+    # Each in the order of its index, so that what waits is not sorted for every receive.
     if queue.fifo:
-        query = f"{_AVAILABLE}{_UNBLOCKED} ORDER BY m.id"
+        index, query = "messages_order", f"{_AVAILABLE}{_UNBLOCKED} ORDER BY m.id"
     else:
-        # The order of the index: whoever waits longest first, without sorting what waits.
-        query = f"{_AVAILABLE} ORDER BY m.visible_ms, m.id"
+        index, query = "messages_visible", f"{_AVAILABLE} ORDER BY m.visible_ms, m.id"
     names = {"queue": queue.name, "now": now, "horizon": _horizon(queue, now), "limit": limit}
     columns = ", ".join(f"m.{name.strip()}" for name in _COLUMNS.split(","))
     rows = connection.execute(
-        f"SELECT {columns} FROM messages AS m WHERE {query} LIMIT :limit",  # noqa: S608
+        f"SELECT {columns} FROM messages AS m INDEXED BY {index}"  # noqa: S608
+        f" WHERE {query} LIMIT :limit",
         names,
     )
     return [_Row(*row) for row in rows]
