@@ -43,7 +43,15 @@ from faaskit.names import (
 )
 from faaskit.resources.access import AccessRecord
 from faaskit.resources.bucket import Bucket
+from faaskit.resources.eventbridge.bus import Bus
+from faaskit.resources.eventbridge.service import EventsService
+from faaskit.resources.kinesis.service import KinesisService
+from faaskit.resources.kinesis.settings import StreamSettings
+from faaskit.resources.kinesis.stream import Stream
 from faaskit.resources.s3 import S3Service
+from faaskit.resources.sqs.queue import Queue
+from faaskit.resources.sqs.service import SqsService
+from faaskit.resources.sqs.settings import QueueSettings
 from faaskit.resources.state import State
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 from faaskit.runtimes.link import current_link
@@ -54,6 +62,7 @@ _log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_D = TypeVar("_D", Queue, Stream)
 
 _CONCURRENCY = 16
 
@@ -100,6 +109,9 @@ class App:
         self._functions: dict[str, Function] = {}
         self._definitions: dict[str, int] = {}
         self._buckets: dict[str, Bucket] = {}
+        self._queues: dict[str, Queue] = {}
+        self._streams: dict[str, Stream] = {}
+        self._buses: dict[str, Bus] = {}
         self._invoker: Invoker | None = None
         self._closed = False
         self._state = State(state, app=self.name)
@@ -114,6 +126,27 @@ class App:
                 self._state, buckets=self._buckets, listener=self._triggers, clock=self._clock
             ),
             StsService(self._role_of, sessions=self._sessions, clock=self._clock),
+            SqsService(
+                self._state,
+                queues=self._queues,
+                clock=self._clock,
+                region=region,
+                account=account,
+            ),
+            KinesisService(
+                self._state,
+                streams=self._streams,
+                clock=self._clock,
+                region=region,
+                account=account,
+            ),
+            EventsService(
+                self._state,
+                buses=self._buses,
+                clock=self._clock,
+                region=region,
+                account=account,
+            ),
             clock=self._clock,
             region=region,
             account=account,
@@ -240,6 +273,101 @@ class App:
         """
         self._policies.attach(resource.arn, policy)
 
+    def queue(
+        self,
+        name: str,
+        *,
+        delay_seconds: int | None = None,
+        visibility_timeout: int | None = None,
+        retention_seconds: int | None = None,
+        receive_wait_seconds: int | None = None,
+        max_message_bytes: int | None = None,
+        content_based_deduplication: bool | None = None,
+        dead_letter: Queue | None = None,
+        max_receive_count: int | None = None,
+    ) -> Queue:
+        """
+        Return the queue of that name; it is there from now on, and the same each time.
+
+        Args:
+            name: 1 to 80 of ``[a-zA-Z0-9-_]``; a FIFO queue's ends in ``.fifo``.
+            delay_seconds: How long a new message can't be received: 0 to 900, default 0.
+            visibility_timeout: For how long a message that was received is hidden: 0 to 43200
+                seconds, default 30.
+            retention_seconds: After which a message is thrown away: 60 to 1209600, default
+                345600, four days.
+            receive_wait_seconds: How long a receive waits that does not say: 0 to 20, default 0.
+            max_message_bytes: Body and attributes: 1024 to 1048576, which is the default.
+            content_based_deduplication: Of a FIFO queue: a body that was sent in the last five
+                minutes is a duplicate.
+            dead_letter: A queue of this app, of the same kind, for what was received
+                ``max_receive_count`` times and not deleted.
+            max_receive_count: 1 to 1000; with ``dead_letter``.
+
+        Raises:
+            DefinitionError: SQS does not take such a name or setting; the app has a queue of
+                that name with other settings; or ``dead_letter`` is not one of the app's.
+        """
+        if dead_letter is not None and self._queues.get(dead_letter.name) is not dead_letter:
+            msg = f"queue {name!r}: dead_letter {dead_letter!r} is not a queue of {self!r}"
+            raise DefinitionError(msg)
+        given = {
+            "delay_seconds": delay_seconds,
+            "visibility_timeout": visibility_timeout,
+            "retention_seconds": retention_seconds,
+            "receive_wait_seconds": receive_wait_seconds,
+            "max_message_bytes": max_message_bytes,
+            "content_based_deduplication": content_based_deduplication,
+            "dead_letter": None if dead_letter is None else dead_letter.arn,
+            "max_receive_count": max_receive_count,
+        }
+        return self._declared(self._queues, Queue, name, QueueSettings(), given)
+
+    def stream(
+        self,
+        name: str,
+        *,
+        shards: int | None = None,
+        retention_hours: int | None = None,
+        max_record_kib: int | None = None,
+    ) -> Stream:
+        """
+        Return the stream of that name; it is there from now on, and the same each time.
+
+        Args:
+            name: 1 to 128 of ``[a-zA-Z0-9_.-]``.
+            shards: How many; what has one partition key is in one shard, in order. 1 to 1000,
+                default 1.
+            retention_hours: After which a record is thrown away: 24 to 8760, default 24.
+            max_record_kib: Data and partition key of a record: 1024 to 10240, default 1024.
+
+        Raises:
+            DefinitionError: Kinesis does not take such a name or setting; or the app has a
+                stream of that name with other settings.
+        """
+        given = {
+            "shards": shards,
+            "retention_hours": retention_hours,
+            "max_record_kib": max_record_kib,
+        }
+        return self._declared(self._streams, Stream, name, StreamSettings(), given)
+
+    def bus(self, name: str = "default") -> Bus:
+        """
+        Return the event bus of that name; it is there from now on, and the same each time.
+
+        Args:
+            name: 1 to 256 of ``[/.-_A-Za-z0-9]``, not beginning with ``aws.``.
+
+        Raises:
+            DefinitionError: EventBridge does not take such a name.
+        """
+        with self._lock:
+            bus = self._buses.get(name)
+            if bus is None:
+                bus = self._buses[name] = Bus(name, self)
+            return bus
+
     @property
     def functions(self) -> Mapping[str, Function]:
         """The app's functions, by name."""
@@ -249,6 +377,21 @@ class App:
     def buckets(self) -> Mapping[str, Bucket]:
         """The app's buckets, by name."""
         return MappingProxyType(self._buckets)
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """The app's queues, by name."""
+        return MappingProxyType(self._queues)
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The app's streams, by name."""
+        return MappingProxyType(self._streams)
+
+    @property
+    def buses(self) -> Mapping[str, Bus]:
+        """The app's event buses, by name."""
+        return MappingProxyType(self._buses)
 
     @property
     def invoker(self) -> Invoker:
@@ -507,6 +650,34 @@ class App:
 
     def _invoke(self, function: Function, event: Any, request_id: str) -> Invocation:
         return self.invoker.invoke(function, event, request_id=request_id)
+
+    def _declared(
+        self,
+        known: dict[str, _D],
+        make: Callable[[str, App, Any], _D],
+        name: str,
+        defaults: Any,
+        given: Mapping[str, object],
+    ) -> _D:
+        """
+        Return the resource of a name, made with what was given at first.
+
+        Without settings it is looked up; what was given must be what it was made with.
+        """
+        chosen = {setting: value for setting, value in given.items() if value is not None}
+        settings = evolve(defaults, **chosen)
+        with self._lock:
+            resource = known.get(name)
+            if resource is None:
+                resource = known[name] = make(name, self, settings)
+            elif chosen and resource.settings != settings:
+                msg = (
+                    f"App({self.name!r}) has {resource!r} with other settings already: "
+                    f"{resource.settings}, not {settings}; declare it once, or pass no settings "
+                    "to look it up"
+                )
+                raise DefinitionError(msg)
+            return resource
 
     def _refuse_closed(self) -> None:
         if self._closed:

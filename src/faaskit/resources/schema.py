@@ -76,6 +76,83 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (function, action, resource)
         ) WITHOUT ROWID""",
     ),
+    (
+        # What SetQueueAttributes changed of a queue, as long as it is declared the same.
+        """CREATE TABLE queues (
+            name TEXT PRIMARY KEY,
+            declared TEXT NOT NULL,
+            changed TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            modified_ms INTEGER NOT NULL,
+            purged_ms INTEGER
+        ) WITHOUT ROWID""",
+        # Delayed: no receipt, and visible later. In flight: a receipt, and visible later.
+        # AUTOINCREMENT: a receipt handle names an id, which is never another message's.
+        """CREATE TABLE messages (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            queue TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            body TEXT NOT NULL,
+            attributes TEXT NOT NULL,
+            trace_header TEXT,
+            sender TEXT NOT NULL,
+            sent_ms INTEGER NOT NULL,
+            visible_ms INTEGER NOT NULL,
+            receipt TEXT,
+            received_ms INTEGER,
+            first_received_ms INTEGER,
+            receives INTEGER NOT NULL DEFAULT 0,
+            group_id TEXT,
+            deduplication_id TEXT,
+            sequence INTEGER,
+            source TEXT
+        )""",
+        "CREATE INDEX messages_visible ON messages (queue, visible_ms, id, receipt)",
+        "CREATE INDEX messages_sent ON messages (queue, sent_ms)",
+        """CREATE INDEX messages_order ON messages (queue, id) WHERE group_id IS NOT NULL""",
+        """CREATE INDEX messages_group ON messages (queue, group_id, visible_ms)
+            WHERE group_id IS NOT NULL""",
+        """CREATE TABLE deduplications (
+            queue TEXT NOT NULL,
+            deduplication_id TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            sequence INTEGER NOT NULL,
+            sent_ms INTEGER NOT NULL,
+            PRIMARY KEY (queue, deduplication_id)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX deduplications_sent ON deduplications (queue, sent_ms)",
+        # `sequence` is the last one that was given out, in any shard.
+        """CREATE TABLE streams (
+            name TEXT PRIMARY KEY,
+            shards INTEGER NOT NULL,
+            created_ms INTEGER NOT NULL,
+            first_sequence INTEGER NOT NULL,
+            sequence INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE records (
+            stream TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            sequence INTEGER NOT NULL,
+            arrived_ms INTEGER NOT NULL,
+            partition_key TEXT NOT NULL,
+            data BLOB NOT NULL
+        )""",
+        "CREATE UNIQUE INDEX records_order ON records (stream, shard, sequence)",
+        # Events as rules see them, in the order in which they were put.
+        """CREATE TABLE bus_events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            bus TEXT NOT NULL,
+            event_id TEXT NOT NULL,
+            event TEXT NOT NULL,
+            put_ms INTEGER NOT NULL
+        )""",
+        "CREATE INDEX bus_events_put ON bus_events (bus, put_ms)",
+        # When a bus was first there.
+        """CREATE TABLE buses (
+            name TEXT PRIMARY KEY,
+            created_ms INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 
 VERSION = len(_STEPS)

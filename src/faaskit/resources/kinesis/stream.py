@@ -1,0 +1,218 @@
+"""A stream, as users hold it: the same in the app and inside a function."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from faaskit.exceptions import ServiceError
+from faaskit.gate.ask import Performer, ask
+from faaskit.names import stream_arn
+from faaskit.resources.kinesis.settings import (
+    MAX_REQUEST_BYTES,
+    StreamSettings,
+    validate_stream_name,
+)
+
+__all__ = ["Placed", "Record", "Stream", "StreamOwner"]
+
+_MAX_RECORDS = 500
+
+Data = bytes | bytearray | memoryview | str
+
+
+@frozen
+class Placed:
+    """
+    Where a record went.
+
+    Attributes:
+        shard_id: Such as ``shardId-000000000000``.
+        sequence_number: 56 digits; greater than that of every record before it.
+    """
+
+    shard_id: str
+    sequence_number: str
+
+
+@frozen
+class Record:
+    """
+    A record of a stream.
+
+    Attributes:
+        arrived: Aware, in UTC, to the millisecond.
+    """
+
+    data: bytes = field(repr=False)
+    partition_key: str
+    shard_id: str
+    sequence_number: str
+    arrived: datetime
+
+
+class StreamOwner(Performer, Protocol):
+    """What a stream needs of its app."""
+
+    @property
+    def region(self) -> str:
+        """In ARNs."""
+
+    @property
+    def account(self) -> str:
+        """In ARNs."""
+
+    def stream(self, name: str) -> Stream:
+        """Return the stream of that name."""
+
+
+class Stream:
+    """
+    A stream of an app: Kinesis' operations, embedded and durable.
+
+    Make one with ``app.stream(name)``. In the app every operation is carried out as the
+    owner; inside a function it goes through the gate under the function's role, and may
+    raise AccessDeniedError. Making a Stream opens nothing.
+
+    Attributes:
+        name: Unique in its app.
+        settings: What it was declared with.
+    """
+
+    def __init__(self, name: str, owner: StreamOwner, settings: StreamSettings) -> None:
+        self.name = validate_stream_name(name)
+        settings.check(name)
+        self.settings = settings
+        self._owner = owner
+
+    def __repr__(self) -> str:
+        return f"Stream({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By name: a stream that travels is looked up again where it arrives.
+        return _stream_of, (self._owner, self.name)
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:kinesis:REGION:ACCOUNT:stream/NAME``: what a role allows actions on."""
+        return stream_arn(self.name, region=self._owner.region, account=self._owner.account)
+
+    def put(
+        self, data: Data, partition_key: str, *, explicit_hash_key: int | None = None
+    ) -> Placed:
+        """
+        Put a record (kinesis:PutRecord). It is on the disk when this returns.
+
+        Args:
+            data: Up to 1 MiB with its key; text is stored as UTF-8.
+            partition_key: 1 to 256 characters. What has the same key is in order.
+            explicit_hash_key: 0 to 2**128 - 1, chooses the shard instead of the key.
+
+        Raises:
+            AccessDeniedError: Inside a function whose role does not allow it.
+            ServiceError: Kinesis does not take such a record.
+        """
+        parameters = _entry(data, partition_key)
+        if explicit_hash_key is not None:
+            parameters["ExplicitHashKey"] = str(explicit_hash_key)
+        output = self._ask("PutRecord", parameters)
+        return Placed(output["ShardId"], output["SequenceNumber"])
+
+    def put_many(self, records: Iterable[tuple[Data, str]]) -> list[Placed]:
+        """
+        Put records in their order, as many in one call as Kinesis takes (kinesis:PutRecords).
+
+        What one call takes, 500 records or 10 MiB, is on the disk as a whole or not at all.
+
+        Args:
+            records: Pairs of data and partition key.
+
+        Raises:
+            AccessDeniedError: Inside a function whose role does not allow it.
+            ServiceError: Kinesis does not take such a record; those of earlier calls are in.
+        """
+        placed: list[Placed] = []
+        entries: list[dict[str, Any]] = []
+        size = 0
+        for data, key in records:
+            entry = _entry(data, key)
+            weight = len(entry["Data"]) // 4 * 3 + len(key.encode())
+            if entries and (len(entries) == _MAX_RECORDS or size + weight > MAX_REQUEST_BYTES):
+                placed += self._put_entries(entries)
+                entries, size = [], 0
+            entries.append(entry)
+            size += weight
+        if entries:
+            placed += self._put_entries(entries)
+        return placed
+
+    def read(self) -> Iterator[Record]:
+        """
+        Iterate over the records that are there, shard by shard, the oldest first.
+
+        For looking at; functions will get a stream's records as events. Needs
+        kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords.
+
+        Raises:
+            AccessDeniedError: Inside a function whose role does not allow it.
+        """
+        parameters: dict[str, Any] = {"StreamName": self.name}
+        while True:
+            output = self._ask_as(parameters, "ListShards")
+            for shard in output["Shards"]:
+                yield from self._read_shard(shard["ShardId"])
+            if "NextToken" not in output:
+                return
+            parameters = {"NextToken": output["NextToken"]}
+
+    def _read_shard(self, shard_id: str) -> Iterator[Record]:
+        parameters = {"ShardId": shard_id, "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = self._ask("GetShardIterator", parameters)["ShardIterator"]
+        while True:
+            output = self._ask_as({"ShardIterator": iterator, "StreamARN": self.arn}, "GetRecords")
+            for entry in output["Records"]:
+                yield Record(
+                    data=base64.b64decode(entry["Data"]),
+                    partition_key=entry["PartitionKey"],
+                    shard_id=shard_id,
+                    sequence_number=entry["SequenceNumber"],
+                    # datetime.fromisoformat knows "Z" from Python 3.11 on.
+                    arrived=datetime.fromisoformat(
+                        entry["ApproximateArrivalTimestamp"].replace("Z", "+00:00")
+                    ),
+                )
+            if not output["MillisBehindLatest"]:
+                return
+            iterator = output["NextShardIterator"]
+
+    def _put_entries(self, entries: list[dict[str, Any]]) -> list[Placed]:
+        output = self._ask("PutRecords", {"Records": entries})
+        placed = []
+        for entry in output["Records"]:
+            if "ErrorCode" in entry:  # none of the app's own streams: another place may say so
+                raise ServiceError(entry.get("ErrorMessage", ""), code=entry["ErrorCode"])
+            placed.append(Placed(entry["ShardId"], entry["SequenceNumber"]))
+        return placed
+
+    def _ask(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._ask_as({"StreamName": self.name, **parameters}, operation)
+
+    def _ask_as(self, parameters: Mapping[str, Any], operation: str) -> Mapping[str, Any]:
+        return ask(self._owner, "kinesis", operation, parameters).output
+
+
+def _stream_of(owner: StreamOwner, name: str) -> Stream:
+    return owner.stream(name)
+
+
+def _entry(data: object, partition_key: str) -> dict[str, Any]:
+    if isinstance(data, str):
+        data = data.encode()
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        msg = f"a record's data is bytes or text, not {type(data).__name__}"
+        raise TypeError(msg)
+    return {"Data": base64.b64encode(data).decode(), "PartitionKey": partition_key}
