@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from attrs import evolve
 from typing_extensions import Self, Unpack
 
+from faaskit.aws.clients import Clients
+from faaskit.aws.places import elsewhere
 from faaskit.clock import Clock, SystemClock
 from faaskit.events.asynchronous import AsynchronousQueue, DeadEvent, PendingEvent
 from faaskit.events.delivery import Deliverer
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
+from faaskit.events.scheduler import Schedule, Scheduler
+from faaskit.events.schedules import next_fire
 from faaskit.exceptions import DefinitionError, FaaskitError
 from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
 from faaskit.gate.ask import ask
@@ -63,6 +69,7 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _D = TypeVar("_D", Queue, Stream)
+_F = TypeVar("_F")
 
 _CONCURRENCY = 16
 
@@ -86,10 +93,14 @@ class App:
         region: In ARNs, events and conditions.
         account: In ARNs, events and conditions: 12 digits.
         clock: Decides when events are due; None is the host's.
+        aws: Where service calls go that are about none of the app's own resources: ``moto``
+            (its server, started for the app), an endpoint such as
+            ``http://127.0.0.1:5000`` (LocalStack, moto's server), or ``profile:NAME`` (real
+            AWS). None: they fail. Extra ``aws``, or ``moto``.
 
     Raises:
-        DefinitionError: A name, region or account that AWS does not take, or a state folder
-            without a name.
+        DefinitionError: A name, region or account that AWS does not take, a state folder
+            without a name, or an ``aws`` that is no place.
     """
 
     def __init__(
@@ -100,6 +111,7 @@ class App:
         region: str = DEFAULT_REGION,
         account: str = DEFAULT_ACCOUNT,
         clock: Clock | None = None,
+        aws: str | None = None,
     ) -> None:
         self.name = validate_function_name(name)
         self.region = validate_region(region)
@@ -117,9 +129,13 @@ class App:
         self._state = State(state, app=self.name)
         self._queue = AsynchronousQueue(self._state, self._clock)
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
+        self._schedules = Scheduler(
+            self._queue, self._state, self._clock, next_fire, region=region, account=account
+        )
         self._roles: dict[str, Role] = {}
         self._sessions = Sessions()
         self._policies = ResourcePolicies(self._trust_of)
+        self._elsewhere = None if aws is None else elsewhere(aws, region=region, account=account)
         self._gate = Gate(
             LambdaService(self._functions.get, region=region, account=account),
             S3Service(
@@ -151,13 +167,16 @@ class App:
             region=region,
             account=account,
             policy_of=self._policies.of,
+            elsewhere=self._elsewhere,
         )
+        self._clients = Clients(self.perform, region=region)
         self._deliverer: Deliverer[Function, Invocation] = Deliverer(
             self._queue,
             lambda: self._state.changes,
             functions=lambda: dict(self._functions),
             invoke=self._invoke,
             clock=self._clock,
+            timed=(self._schedules,),
         )
         self._access = AccessRecord(self._state, self._clock)
         self._key = os.urandom(16).hex()
@@ -246,6 +265,64 @@ class App:
                 bucket = self._buckets[name] = Bucket(name, self)
             return bucket
 
+    def schedule(
+        self,
+        expression: str,
+        *,
+        name: str | None = None,
+        timezone: str = "UTC",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        flexible_window: int | None = None,
+        input: Any = None,  # noqa: A002 - AWS's word
+        max_event_age: int = 86_400,
+    ) -> Callable[[_F], _F]:
+        """
+        Have a function invoked, asynchronously, by the clock.
+
+        A decorator that goes on top of ``@app.function``, and returns the function.
+
+        Args:
+            expression: ``rate(5 minutes)``, ``cron(0 8 ? * MON-FRI *)`` or
+                ``at(2026-01-01T08:00:00)``, as EventBridge takes them.
+            name: Of the schedule, 1 to 64 of ``[0-9A-Za-z_.-]``; by default the function's.
+                When it fired last is kept under its name.
+            timezone: IANA's name; what ``cron`` and ``at`` are read in.
+            start: It does not fire before; aware.
+            end: It does not fire after; aware.
+            flexible_window: Minutes within which an event is delivered, 1 to 1440.
+            input: The event, anything that JSON has; by default EventBridge's "Scheduled
+                Event". ``<aws.scheduler.scheduled-time>`` and its kin are replaced in it.
+            max_event_age: What was missed while no process was up is delivered late, unless
+                it is older than that, 60 to 86400 seconds.
+
+        Raises:
+            DefinitionError: EventBridge does not take one of these; what is decorated is not
+                a function of this app; or the name is another schedule's.
+        """
+        text = None if input is None else json.dumps(input)
+
+        def register(function: _F) -> _F:
+            with self._lock:
+                owner, definition = self._own(function, f"{expression!r}", "@app.schedule")
+                chosen = name or self._schedules.free_name(owner, definition)
+                schedule = Schedule(
+                    name=chosen,
+                    function=owner,
+                    definition=definition,
+                    expression=expression,
+                    timezone=timezone,
+                    start=start,
+                    end=end,
+                    flexible_window=flexible_window,
+                    input=text,
+                    max_event_age=max_event_age,
+                )
+                self._schedules.add(schedule)
+            return function
+
+        return register
+
     def add_role(self, role: Role) -> Role:
         """
         Have a role be one of the app's: functions may assume it, if it and theirs allow that.
@@ -258,6 +335,35 @@ class App:
         with self._lock:
             self._roles[role.arn] = role
         return role
+
+    def client(self, service: str, **settings: Any) -> Any:
+        """
+        Return a boto3 client of the owner's: for set-up and assertions. Extra ``aws``.
+
+        Its calls go where those of functions go, the app's own resources first, and nothing is
+        asked of a role.
+
+        Args:
+            service: Such as ``s3``.
+            settings: boto3's.
+
+        Raises:
+            MissingExtraError: boto3 is not installed.
+            FaaskitError: Inside a function, where ``boto3.client`` is at hand.
+        """
+        self._refuse_inside("client()")
+        return self._clients.client(service, **settings)
+
+    def resource(self, service: str, **settings: Any) -> Any:
+        """
+        Return a boto3 resource of the owner's; as ``client``.
+
+        Args:
+            service: Such as ``dynamodb``.
+            settings: boto3's.
+        """
+        self._refuse_inside("resource()")
+        return self._clients.resource(service, **settings)
 
     def set_resource_policy(self, resource: HasArn, policy: PolicyLike | None) -> None:
         """
@@ -540,6 +646,8 @@ class App:
             invoker, self._invoker = self._invoker, None
         if invoker is not None:
             invoker.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         self._access.write()
         self._state.close()
 
@@ -569,16 +677,21 @@ class App:
     ) -> None:
         """Have a function invoked for a bucket's events: what ``bucket.on`` does."""
         wanted = rule(events, prefix=prefix, suffix=suffix)
-        name = getattr(function, "name", None)
         with self._lock:
-            if not isinstance(name, str) or self._functions.get(name) is not function:
-                what = getattr(function, "__qualname__", None) or repr(function)
-                msg = (
-                    f"{what} is not a function of App({self.name!r}), so bucket {bucket.name!r} "
-                    "can't invoke it: put @app.function beneath @bucket.on"
-                )
-                raise DefinitionError(msg)
-            self._triggers.add(bucket.name, wanted, name, self._definitions[name])
+            name, definition = self._own(function, f"bucket {bucket.name!r}", "@bucket.on")
+            self._triggers.add(bucket.name, wanted, name, definition)
+
+    def _own(self, function: Any, who: str, decorator: str) -> tuple[str, int]:
+        """Return the name of a function of this app, and the number of its definition."""
+        name = getattr(function, "name", None)
+        if not isinstance(name, str) or self._functions.get(name) is not function:
+            what = getattr(function, "__qualname__", None) or repr(function)
+            msg = (
+                f"{what} is not a function of App({self.name!r}), so {who} can't invoke it: "
+                f"put @app.function beneath {decorator}"
+            )
+            raise DefinitionError(msg)
+        return name, self._definitions[name]
 
     def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:  # noqa: ARG002
         """

@@ -1,12 +1,16 @@
 """
 What makes functions run by themselves: event shapes, their rules, asynchronous delivery.
 
-Rules are pure: ``s3.py`` (which events there are, which rules may stand side by side, what
-a record looks like), ``retries.py`` (when an asynchronous invocation is tried again).
-``notifications.py`` turns the changes of a bucket into events by those rules;
-``asynchronous.py`` is the durable queue that events wait in; ``delivery.py`` takes them out
-of it and invokes.
+Rules are pure: ``schedules.py`` (when a schedule fires), ``s3.py`` (which events there are,
+which rules may stand side by side, what a record looks like), ``retries.py`` (when an
+asynchronous invocation is tried again). ``scheduler.py`` fires schedules, and
+``notifications.py`` turns the changes of a bucket into events. ``asynchronous.py`` is the
+durable queue that events wait in; ``delivery.py`` takes them out of it and invokes.
 
 What must never happen here: an event that is lost, or one that is counted as delivered
 before its invocation has ended.
 """
+
+from faaskit.events.schedules import next_fire
+
+__all__ = ["next_fire"]

@@ -142,9 +142,22 @@ class AsynchronousQueue:
         with self._state.writing() as connection:
             return self.enqueue(connection, function, event)
 
-    def enqueue(self, connection: sqlite3.Connection, function: str, event: bytes) -> str:
+    def enqueue(
+        self,
+        connection: sqlite3.Connection,
+        function: str,
+        event: bytes,
+        *,
+        due: datetime | None = None,
+    ) -> str:
         """
         Accept an event as a part of the transaction that it follows from.
+
+        Args:
+            connection: Of that transaction.
+            function: Its name.
+            event: JSON.
+            due: Not before then; aware. Default: at once.
 
         Returns:
             The request id.
@@ -163,7 +176,7 @@ class AsynchronousQueue:
         connection.execute(
             "INSERT INTO events (request_id, function, event, accepted_ms, due_ms)"
             " VALUES (?, ?, ?, ?, ?)",
-            (request_id, function, event, now, now),
+            (request_id, function, event, now, now if due is None else epoch_ms(due)),
         )
         return request_id
 

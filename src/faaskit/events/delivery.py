@@ -14,8 +14,8 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from faaskit.clock import Clock
@@ -24,7 +24,7 @@ from faaskit.events.retries import Again, Dead, Verdict, after_error, after_thro
 from faaskit.exceptions import FaaskitError, SandboxError, ThrottledError
 from faaskit.resources.state import Changes
 
-__all__ = ["Configured", "Deliverer", "Ended", "Target"]
+__all__ = ["Configured", "Deliverer", "Ended", "Target", "Timed"]
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +74,16 @@ class Ended(Protocol):
         """The result, or the error object, as JSON."""
 
 
+class Timed(Protocol):
+    """What puts events into the queue when their time has come."""
+
+    def fire_due(self) -> None:
+        """Put what is due into the queue."""
+
+    def next_due(self) -> datetime | None:
+        """Return when it has something next; None for never."""
+
+
 _Errors = tuple[type[Exception], ...]
 _I = TypeVar("_I", bound=Ended)
 _T = TypeVar("_T", bound=Target)
@@ -89,6 +99,7 @@ class Deliverer(Generic[_T, _I]):
         functions: Returns the functions that there are by now, by name.
         invoke: Runs one with a parsed event, under a request id.
         clock: Decides what is due.
+        timed: What puts events there when their time has come.
     """
 
     def __init__(
@@ -99,8 +110,10 @@ class Deliverer(Generic[_T, _I]):
         functions: Callable[[], Mapping[str, _T]],
         invoke: Callable[[_T, Any, str], _I],
         clock: Clock,
+        timed: Sequence[Timed] = (),
     ) -> None:
         self._queue = queue
+        self._timed = timed
         self._changes = changes
         self._functions = functions
         self._invoke = invoke
@@ -133,7 +146,7 @@ class Deliverer(Generic[_T, _I]):
         """
         invocations = []
         self._hand_back_lost()
-        while (delivery := self._claim()) is not None:
+        while (delivery := self._claim_due()) is not None:
             invocation = self._deliver(delivery, (ThrottledError, SandboxError))
             if invocation is not None:
                 invocations.append(invocation)
@@ -206,6 +219,16 @@ class Deliverer(Generic[_T, _I]):
                     count,
                     name,
                 )
+
+    def _claim_due(self) -> Delivery | None:
+        for one in self._timed:
+            one.fire_due()
+        return self._claim()
+
+    def _next_due(self) -> datetime | None:
+        every = [self._queue.next_due(self._functions().keys())]
+        every += [one.next_due() for one in self._timed]
+        return min((due for due in every if due is not None), default=None)
 
     def _claim(self) -> Delivery | None:
         with self._claiming:
@@ -304,11 +327,11 @@ class Deliverer(Generic[_T, _I]):
                 delivery = None
                 self._hand_back_lost()
                 if background.working < concurrency:
-                    delivery = self._claim()
+                    delivery = self._claim_due()
                 if delivery is not None:
                     background.start_worker(self._work, background, delivery, on_delivery)
                     continue
-                due = self._queue.next_due(self._functions().keys())
+                due = self._next_due()
             except Exception:  # noqa: BLE001 - this thread must not end before it is told to
                 _log.exception("looking for what is due failed; trying again")
                 if delivery is not None:  # its thread could not be started

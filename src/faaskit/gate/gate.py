@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
 from faaskit.clock import Clock
 from faaskit.gate.conditions import global_conditions, role_id
-from faaskit.gate.service import Caller, Refusal, Requirement, Service, excerpt
+from faaskit.gate.service import Caller, Place, Refusal, Requirement, Service, excerpt
 from faaskit.iam.decision import Decision
 from faaskit.iam.messages import denial_message
 from faaskit.iam.policies import Policy
@@ -107,6 +107,7 @@ class Gate:
         region: ``aws:RequestedRegion`` of calls that name none.
         account: The owner of resources whose ARN names none. Default: the caller's.
         policy_of: Returns the policy that a resource has itself, or None.
+        elsewhere: Carries out what is about none of the services' own resources.
     """
 
     def __init__(
@@ -116,12 +117,14 @@ class Gate:
         region: str,
         account: str | None = None,
         policy_of: Callable[[str], Policy | None] = _none,
+        elsewhere: Place | None = None,
     ) -> None:
         self._services = {service.name: service for service in services}
         self._clock = clock
         self._region = region
         self._account = account
         self._policy_of = policy_of
+        self._elsewhere = elsewhere
 
     def serve(self, principal: Principal, call: ServiceCall) -> ServiceReply:
         """
@@ -158,29 +161,41 @@ class Gate:
             FaaskitError: The host failed, such as a disk that is full.
         """
         try:
-            return self._service(call).perform(call, caller)
+            return self._find(call)[1].perform(call, caller)
         except Refusal as refusal:
             return ServiceReply(failure=refusal.failure)
 
-    def _service(self, call: ServiceCall) -> Service:
+    def _find(self, call: ServiceCall) -> tuple[Service | None, Place]:
+        """Return the service that a call is of, if the app has it, and who carries it out."""
         if not _well_formed(call):
             msg = "a service call is an operation's name, parameters by name, and a body of bytes"
             raise Refusal(msg, code="ValidationException")
         service = self._services.get(call.service)
-        if service is None:
-            known = ", ".join(sorted(self._services))
-            msg = f"service {excerpt(call.service)} is not one that the gate has: {known}"
-            raise Refusal(msg, code="UnknownOperationException")
-        return service
+        if service is not None and (self._elsewhere is None or service.owns(call)):
+            return service, service
+        if self._elsewhere is not None:
+            return service, self._elsewhere
+        known = ", ".join(sorted(self._services))
+        msg = (
+            f"service {excerpt(call.service)} is none of the app's own ({known}): name where its "
+            "calls go, such as App(aws='moto'), App(aws='http://127.0.0.1:5000') or "
+            "App(aws='profile:NAME')"
+        )
+        raise Refusal(msg, code="UnknownOperationException")
 
     def _serve(
         self, principal: Principal, call: ServiceCall, asked: list[Permission]
     ) -> ServiceReply:
-        service = self._service(call)
+        service, place = self._find(call)
         is_open = (call.service, call.operation) in _OPEN
-        requirements = () if is_open else service.requirements(call)
+        if is_open:
+            requirements: Sequence[Requirement] = ()
+        elif service is not None and place is service:
+            requirements = service.requirements(call)
+        else:
+            requirements = _by_name(call)
         if not requirements and not is_open:
-            msg = f"service {service.name!r} asks for no permission: that would leave it open"
+            msg = f"service {call.service!r} asks for no permission: that would leave it open"
             raise RuntimeError(msg)
         # All of them, so that who looks at the record need not find out one after another.
         refusals = [self._decide(principal, call, one, asked) for one in requirements]
@@ -191,10 +206,10 @@ class Gate:
             principal.user_id, principal.function_arn, principal.arn, principal.role.account
         )
         try:
-            reply = service.perform(call, caller)
+            reply = place.perform(call, caller)
         except Refusal as refusal:
             reply = ServiceReply(failure=refusal.failure)
-        if reply.failure is not None:
+        if reply.failure is not None and service is not None:
             also = service.discloses(call, reply.failure)
             hidden = None if also is None else self._decide(principal, call, also, asked)
             if hidden is not None:
@@ -238,6 +253,10 @@ class Gate:
             msg = f"{msg}. {requirement.note}"
         details = {"action": action, "resource": resource, "reason": decision.reason}
         return Refusal(msg, code=code, details=details)
+
+
+def _by_name(call: ServiceCall) -> Sequence[Requirement]:
+    return [Requirement(f"{call.service}:{call.operation}", "*")]
 
 
 def _well_formed(call: ServiceCall) -> bool:

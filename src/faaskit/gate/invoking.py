@@ -101,6 +101,10 @@ class LambdaService:
         self._region = region
         self._account = account
 
+    def owns(self, call: ServiceCall) -> bool:
+        """Return whether it invokes: functions are the app's own."""
+        return call.operation == "Invoke"
+
     def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
         """Return lambda:InvokeFunction on the function as it is addressed."""
         return [Requirement("lambda:InvokeFunction", self._understand(call).arn)]

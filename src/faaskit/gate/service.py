@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
 
-__all__ = ["Caller", "Refusal", "Requirement", "Service", "excerpt"]
+__all__ = ["Caller", "Place", "Refusal", "Requirement", "Service", "excerpt"]
 
 _QUOTED = reprlib.Repr()
 _QUOTED.maxstring = _QUOTED.maxother = 100
@@ -72,7 +72,19 @@ class Refusal(Exception):  # noqa: N818 - no error: the caller's mistake, on its
         self.failure = ServiceFailure(code, message, dict(details or {}))
 
 
-class Service(Protocol):
+class Place(Protocol):
+    """Where calls are carried out. Called from several threads."""
+
+    def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
+        """
+        Carry a call out that was allowed.
+
+        Raises:
+            Refusal: It can't be.
+        """
+
+
+class Service(Place, Protocol):
     """
     One of AWS's services, as far as faaskit has it. Called from several threads.
 
@@ -90,13 +102,8 @@ class Service(Protocol):
             Refusal: The call is malformed, or of an operation that there is not.
         """
 
-    def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
-        """
-        Carry a call out that was allowed.
-
-        Raises:
-            Refusal: It can't be.
-        """
+    def owns(self, call: ServiceCall) -> bool:
+        """Return whether a call names a resource of the app, and so can be carried out here."""
 
     def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:
         """Return what must be allowed, too, before the caller may learn of this failure."""

@@ -129,6 +129,11 @@ class S3Service:
         self._listener = listener
         self._clock = clock
 
+    def owns(self, call: ServiceCall) -> bool:
+        """Return whether a call names a bucket of the app."""
+        name = call.parameters.get("Bucket")
+        return isinstance(name, str) and name in self._buckets
+
     def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
         """Return the permissions that a call needs, with S3's actions and ARNs."""
         return understand(call).requirements

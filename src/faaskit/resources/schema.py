@@ -153,6 +153,14 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             created_ms INTEGER NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (
+        # When schedules fired last; one of another timing begins anew.
+        """CREATE TABLE schedules (
+            name TEXT PRIMARY KEY,
+            timing TEXT NOT NULL,
+            fired_ms INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 
 VERSION = len(_STEPS)

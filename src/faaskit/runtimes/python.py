@@ -17,6 +17,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from faaskit.exceptions import DefinitionError
+from faaskit.runtimes.boto import boto_recipe
 
 __all__ = ["Travelled", "import_path", "in_folder", "pack"]
 
@@ -143,11 +144,8 @@ def _search_path(folder: str, *, first: bool = False) -> tuple[str, ...]:
 
 
 def _pickle(handler: Handler, name: str) -> bytes:
-    import dill
-
     try:
-        # recurse: only the globals that the function names, not the whole of __main__.
-        return bytes(dill.dumps(handler, recurse=True, byref=False))
+        return _dumped(handler)
     except Exception as error:
         culprit = _culprit(handler)
         what = f"its variable {culprit!r}" if culprit else "something that it uses"
@@ -158,13 +156,24 @@ def _pickle(handler: Handler, name: str) -> bytes:
         raise DefinitionError(msg) from error
 
 
-def _culprit(handler: Handler) -> str | None:
-    """Return the name of the first variable that can't be pickled by itself."""
+def _dumped(value: object) -> bytes:
     import dill
 
+    class Pickler(dill.Pickler):  # type: ignore[misc]
+        def reducer_override(self, item: Any) -> Any:
+            return boto_recipe(item)
+
+    file = io.BytesIO()
+    # recurse: only the globals that the function names, not the whole of __main__.
+    Pickler(file, recurse=True, byref=False).dump(value)
+    return file.getvalue()
+
+
+def _culprit(handler: Handler) -> str | None:
+    """Return the name of the first variable that can't be pickled by itself."""
     for name, value in _used(handler):
         try:
-            dill.dump(value, io.BytesIO(), recurse=True, byref=False)
+            _dumped(value)
         except Exception:  # noqa: BLE001  # anything may go wrong in a reduce
             return name
     return None

@@ -21,8 +21,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from . import boto, huge_pages, inside, jail, kernel, limits, python_logging, wire
 from . import handler as contract
-from . import huge_pages, inside, jail, kernel, limits, python_logging, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,7 @@ def main() -> None:
             return
         inside.redirect(log)
         _make_stage(code)
+        boto.install(inside.service_call)
         channel = inside.Channel(incoming, outgoing)
         inside.set_channel(channel)
         began = time.monotonic()

@@ -42,4 +42,4 @@ class Bench:
     def owns(self, operation: str, region: str = "", **parameters: Any) -> bool:
         """Return whether a call names a resource of the app."""
         call = ServiceCall(self.name, operation, parameters, region=region)
-        return self.service.owns(call)  # type: ignore[attr-defined, no-any-return]
+        return self.service.owns(call)
