@@ -54,7 +54,7 @@ from faaskit.resources.eventbridge.service import EventsService
 from faaskit.resources.kinesis.service import KinesisService
 from faaskit.resources.kinesis.settings import StreamSettings
 from faaskit.resources.kinesis.stream import Stream
-from faaskit.resources.s3 import S3Service
+from faaskit.resources.s3.service import S3Service
 from faaskit.resources.sqs.queue import Queue
 from faaskit.resources.sqs.service import SqsService
 from faaskit.resources.sqs.settings import QueueSettings
@@ -136,10 +136,21 @@ class App:
         self._sessions = Sessions()
         self._policies = ResourcePolicies(self._trust_of)
         self._elsewhere = None if aws is None else elsewhere(aws, region=region, account=account)
+        kinesis = KinesisService(
+            self._state, streams=self._streams, clock=self._clock, region=region, account=account
+        )
+
+        def resolve(kind: str, value: str) -> str | None:
+            return kinesis.stream_of(value) if kind == "stream" else None
+
         self._gate = Gate(
             LambdaService(self._functions.get, region=region, account=account),
             S3Service(
-                self._state, buckets=self._buckets, listener=self._triggers, clock=self._clock
+                self._state,
+                buckets=self._buckets,
+                listener=self._triggers,
+                clock=self._clock,
+                region=region,
             ),
             StsService(self._role_of, sessions=self._sessions, clock=self._clock),
             SqsService(
@@ -149,13 +160,7 @@ class App:
                 region=region,
                 account=account,
             ),
-            KinesisService(
-                self._state,
-                streams=self._streams,
-                clock=self._clock,
-                region=region,
-                account=account,
-            ),
+            kinesis,
             EventsService(
                 self._state,
                 buses=self._buses,
@@ -168,6 +173,7 @@ class App:
             account=account,
             policy_of=self._policies.of,
             elsewhere=self._elsewhere,
+            resolve=resolve,
         )
         self._clients = Clients(self.perform, region=region)
         self._deliverer: Deliverer[Function, Invocation] = Deliverer(

@@ -261,7 +261,7 @@ def test_sessions_of_one_app_are_not_anothers(
         ({"DurationSeconds": 3601}, "ValidationError"),
         ({"DurationSeconds": True}, "ValidationError"),
         ({"Policy": "x" * 2049}, "ValidationError"),
-        ({"RoleArn": None}, "ValidationError"),
+        ({"RoleArn": None}, "ValidationException"),
     ],
 )
 def test_requests_that_sts_does_not_take(

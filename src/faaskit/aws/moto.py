@@ -147,7 +147,8 @@ class _Server:
         except BaseException:
             connection.close()
             raise
-        self._idle.append(connection)
+        if connection.sock is not None:  # it is kept, unless the server has closed it
+            self._idle.append(connection)
         return AWSResponse(
             request.url, answer.status, HTTPHeaders.from_pairs(answer.getheaders()), _Raw(content)
         )
@@ -169,6 +170,8 @@ class _Server:
 
 class _Connection(http.client.HTTPConnection):
     """HTTP over a socket that is connected already."""
+
+    auto_open = 0  # there is no address to connect to again
 
     def __init__(self, connected: socket.socket) -> None:
         super().__init__("moto.invalid")

@@ -12,7 +12,7 @@ from attrs import frozen
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.s3 import Rule, overlapping, record
 from faaskit.exceptions import DefinitionError
-from faaskit.resources.s3 import ObjectChange
+from faaskit.resources.s3.service import ObjectChange
 
 if TYPE_CHECKING:
     import sqlite3

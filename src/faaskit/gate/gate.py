@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from faaskit.clock import Clock
 from faaskit.gate.conditions import global_conditions, role_id
+from faaskit.gate.operations.requirements import Needs, Resolve, requirements
 from faaskit.gate.service import Caller, Place, Refusal, Requirement, Service, excerpt
 from faaskit.iam.decision import Decision
 from faaskit.iam.messages import denial_message
@@ -37,6 +38,10 @@ _RECORDED = 2048  # characters: an ARN has no more, and what a function names ma
 
 def _none(_: str) -> None:
     """Return the policy of a resource where none has any."""
+
+
+def _nothing(_kind: str, _value: str) -> None:
+    """Return that nothing more is known."""
 
 
 class Decider(Protocol):
@@ -108,6 +113,8 @@ class Gate:
         account: The owner of resources whose ARN names none. Default: the caller's.
         policy_of: Returns the policy that a resource has itself, or None.
         elsewhere: Carries out what is about none of the services' own resources.
+        needs: Tells what a call needs; AWS's table, unless services are not AWS's.
+        resolve: Tells what a call's parameters alone don't.
     """
 
     def __init__(
@@ -118,6 +125,8 @@ class Gate:
         account: str | None = None,
         policy_of: Callable[[str], Policy | None] = _none,
         elsewhere: Place | None = None,
+        needs: Needs = requirements,
+        resolve: Resolve = _nothing,
     ) -> None:
         self._services = {service.name: service for service in services}
         self._clock = clock
@@ -125,6 +134,8 @@ class Gate:
         self._account = account
         self._policy_of = policy_of
         self._elsewhere = elsewhere
+        self._needs = needs
+        self._resolve = resolve
 
     def serve(self, principal: Principal, call: ServiceCall) -> ServiceReply:
         """
@@ -188,17 +199,12 @@ class Gate:
     ) -> ServiceReply:
         service, place = self._find(call)
         is_open = (call.service, call.operation) in _OPEN
-        if is_open:
-            requirements: Sequence[Requirement] = ()
-        elif service is not None and place is service:
-            requirements = service.requirements(call)
-        else:
-            requirements = _by_name(call)
-        if not requirements and not is_open:
-            msg = f"service {call.service!r} asks for no permission: that would leave it open"
+        needed = () if is_open else self._requirements(call, principal)
+        if not needed and not is_open:
+            msg = f"{call.service}:{call.operation} needs no permission: that would leave it open"
             raise RuntimeError(msg)
         # All of them, so that who looks at the record need not find out one after another.
-        refusals = [self._decide(principal, call, one, asked) for one in requirements]
+        refusals = [self._decide(principal, call, one, asked) for one in needed]
         for refusal in refusals:
             if refusal is not None:
                 raise refusal
@@ -215,6 +221,14 @@ class Gate:
             if hidden is not None:
                 raise hidden
         return reply
+
+    def _requirements(self, call: ServiceCall, principal: Principal) -> Sequence[Requirement]:
+        return self._needs(
+            call,
+            region=self._region,
+            account=self._account or principal.role.account,
+            resolve=self._resolve,
+        )
 
     def _decide(
         self,
@@ -253,10 +267,6 @@ class Gate:
             msg = f"{msg}. {requirement.note}"
         details = {"action": action, "resource": resource, "reason": decision.reason}
         return Refusal(msg, code=code, details=details)
-
-
-def _by_name(call: ServiceCall) -> Sequence[Requirement]:
-    return [Requirement(f"{call.service}:{call.operation}", "*")]
 
 
 def _well_formed(call: ServiceCall) -> bool:

@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from attrs import frozen
@@ -104,10 +104,6 @@ class LambdaService:
     def owns(self, call: ServiceCall) -> bool:
         """Return whether it invokes: functions are the app's own."""
         return call.operation == "Invoke"
-
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """Return lambda:InvokeFunction on the function as it is addressed."""
-        return [Requirement("lambda:InvokeFunction", self._understand(call).arn)]
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:  # noqa: ARG002
         """Invoke the function: wait for its end, put it into the queue, or do nothing."""

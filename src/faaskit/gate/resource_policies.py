@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from faaskit.iam.policies import Policy, PolicyLike, attachable
 
@@ -16,6 +17,21 @@ _WHOLES = (
     re.compile(r"arn:[^:]*:lambda:[^:]*:[^:]*:function:[^:]+"),
     re.compile(r"arn:[^:]*:dynamodb:[^:]*:[^:]*:table/[^/]+"),
 )
+
+
+_KEY = re.compile(r"arn:[^:]*:kms:[^:]*:([0-9]{12}):key/.*")
+
+
+@lru_cache(maxsize=64)
+def _of_a_key(account: str) -> Policy:
+    """Return the policy that KMS gives a new key: its account's roles decide."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    return Policy.from_document({"Version": "2012-10-17", "Statement": [statement]})
 
 
 class ResourcePolicies:
@@ -47,7 +63,8 @@ class ResourcePolicies:
         for arn in _wholes(resource):
             if arn in self._policies:
                 return self._policies[arn]
-        return self._trust(resource)
+        key = _KEY.fullmatch(resource)
+        return _of_a_key(key[1]) if key else self._trust(resource)
 
 
 def _wholes(resource: str) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from attrs import field, frozen
@@ -93,14 +93,6 @@ class Service(Place, Protocol):
     """
 
     name: str
-
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """
-        Return all that must be allowed; never nothing. Looks at the call alone.
-
-        Raises:
-            Refusal: The call is malformed, or of an operation that there is not.
-        """
 
     def owns(self, call: ServiceCall) -> bool:
         """Return whether a call names a resource of the app, and so can be carried out here."""

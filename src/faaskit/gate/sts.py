@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -60,14 +60,6 @@ class StsService:
 
     def _knows(self, arn: str) -> bool:
         return self._find(arn) is not None
-
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """Return sts:AssumeRole on the role."""
-        parameters = _checked(call.parameters)
-        context = {"sts:RoleSessionName": parameters["RoleSessionName"]}
-        if "ExternalId" in parameters:
-            context["sts:ExternalId"] = parameters["ExternalId"]
-        return [Requirement("sts:AssumeRole", parameters["RoleArn"], context)]
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         """

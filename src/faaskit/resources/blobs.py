@@ -75,15 +75,35 @@ class Blobs:
                 fsync_folder(self._folder)
         return name
 
-    def read(self, name: str) -> bytes:
+    def join(self, sources: Iterable[str]) -> str:
         """
-        Return a content.
+        Put a content on the disk that is others one after another; it is durable.
+
+        Raises:
+            FileNotFoundError: One of them is gone.
+            SandboxError: The disk is full, or fails.
+        """
+        name = self._next_name()
+        with explained(self._folder.parent, absence=False), self._writing(name) as file:
+            for source in sources:
+                with (self._folder / source).open("rb") as part:
+                    shutil.copyfileobj(part, file, 1 << 20)
+        return name
+
+    def read(self, name: str, start: int = 0, size: int = -1) -> bytes:
+        """
+        Return a content, or so many of its bytes.
 
         Raises:
             FileNotFoundError: It was removed: its row has changed meanwhile.
         """
-        with explained(self._folder.parent, absence=False):
-            return (self._folder / name).read_bytes()
+        with (
+            explained(self._folder.parent, absence=False),
+            (self._folder / name).open("rb") as file,
+        ):
+            if start:
+                file.seek(start)
+            return file.read(size)
 
     def holds(self, name: str) -> bool:
         """Return whether a content is there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import quote
 
 from attrs import field, frozen
 
@@ -212,7 +213,7 @@ class Bucket:
                 "copy is made within an App: get the object there, and put it here"
             )
             raise DefinitionError(msg)
-        source = {"Bucket": self.name, "Key": key}
+        source = f"{self.name}/{quote(key)}"
         output, _ = target._ask("CopyObject", {"Key": to_key, "CopySource": source})  # noqa: SLF001
         return _unquoted(output["CopyObjectResult"]["ETag"])
 

@@ -154,6 +154,26 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID""",
     ),
     (
+        # Objects that come in parts, until they are complete.
+        """CREATE TABLE uploads (
+            id TEXT PRIMARY KEY,
+            bucket TEXT NOT NULL,
+            key BLOB NOT NULL,
+            content_type TEXT NOT NULL,
+            metadata TEXT NOT NULL,
+            created_ms INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE parts (
+            upload TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            blob TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            etag TEXT NOT NULL,
+            modified_ms INTEGER NOT NULL,
+            PRIMARY KEY (upload, number)
+        ) WITHOUT ROWID""",
+    ),
+    (
         # When schedules fired last; one of another timing begins anew.
         """CREATE TABLE schedules (
             name TEXT PRIMARY KEY,

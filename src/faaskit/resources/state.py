@@ -401,7 +401,10 @@ def _sweep(folder: Path, connection: sqlite3.Connection) -> None:
     leftovers = set(blobs.leftovers(gone))
     if leftovers:
         leftovers.difference_update(
-            name for (name,) in connection.execute("SELECT blob FROM objects")
+            name
+            for (name,) in connection.execute(
+                "SELECT blob FROM objects UNION ALL SELECT blob FROM parts"
+            )
         )
         blobs.remove(leftovers)
     for token in gone.intersection(marks):

@@ -14,7 +14,7 @@ from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
 from faaskit.exceptions import DefinitionError
 from faaskit.gate.service import Caller
-from faaskit.resources.s3 import ObjectChange
+from faaskit.resources.s3.service import ObjectChange
 from faaskit.resources.state import State
 from faaskit.testing import FakeClock
 

@@ -35,8 +35,8 @@ class _Box:
         self.outcome: ServiceReply | Exception = ServiceReply({"done": True})
         self.performed: list[tuple[ServiceCall, Caller]] = []
 
-    def requirements(self, _: ServiceCall) -> Sequence[Requirement]:
-        return self.needed
+    def owns(self, _: ServiceCall) -> bool:
+        return True
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         self.performed.append((call, caller))
@@ -54,7 +54,12 @@ def _principal(*statements: Any) -> Principal:
 
 
 def _gate(*services: Any) -> Gate:
-    return Gate(*services, clock=FakeClock("2026-01-01T00:00:00Z"), region="us-east-1")
+    return Gate(
+        *services,
+        clock=FakeClock("2026-01-01T00:00:00Z"),
+        region="us-east-1",
+        needs=lambda *_, **__: services[0].needed,
+    )
 
 
 _OPEN = Requirement("box:Open", "arn:aws:box:::lid")

@@ -157,7 +157,7 @@ def test_copy() -> None:
     bucket, owner = _bucket(result, result)
     assert bucket.copy("k", "c") == "0123"
     bucket.copy("k", "c", to=owner.bucket("thumbs"))
-    source = {"Bucket": "uploads", "Key": "k"}
+    source = "uploads/k"
     assert owner.calls == [
         _call("CopyObject", Key="c", CopySource=source),
         ServiceCall("s3", "CopyObject", {"Bucket": "thumbs", "Key": "c", "CopySource": source}),

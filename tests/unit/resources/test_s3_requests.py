@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from faaskit.gate.service import Refusal, Requirement
-from faaskit.resources.s3_requests import (
+from faaskit.gate.service import Refusal
+from faaskit.resources.s3.requests import (
     CopyObject,
     ListObjects,
     PutObject,
@@ -27,44 +27,11 @@ def _code(operation: str, **parameters: Any) -> str:
     return caught.value.failure.code
 
 
-@pytest.mark.parametrize(
-    ("operation", "action"),
-    [
-        ("PutObject", "s3:PutObject"),
-        ("GetObject", "s3:GetObject"),
-        ("HeadObject", "s3:GetObject"),
-        ("DeleteObject", "s3:DeleteObject"),
-    ],
-)
-def test_permission_on_an_object(operation: str, action: str) -> None:
-    """An operation on an object needs S3's action on the object's ARN, the key as it is."""
-    request = _understand(operation, Bucket="uploads", Key="a b/../*")
-    assert request.requirements == [Requirement(action, "arn:aws:s3:::uploads/a b/../*")]
-
-
-def test_permission_to_list() -> None:
-    """Listing needs s3:ListBucket on the bucket, told apart by the parameters given."""
-    arn = "arn:aws:s3:::uploads"
-    bare = _understand("ListObjectsV2", Bucket="uploads")
-    assert bare.requirements == [Requirement("s3:ListBucket", arn)]
-    full = _understand("ListObjectsV2", Bucket="uploads", Prefix="", MaxKeys=5000)
-    context = {"s3:prefix": "", "s3:max-keys": "5000"}
-    assert full.requirements == [Requirement("s3:ListBucket", arn, context)]
-    assert full.max_keys == 1000
-
-
-@pytest.mark.parametrize(
-    "source",
-    [{"Bucket": "uploads", "Key": "a b/ü"}, "uploads/a%20b/%C3%BC", "/uploads/a b/ü"],
-)
-def test_copy_reads_there_and_writes_here(source: object) -> None:
-    """A copy needs both permissions, however its source is written."""
+@pytest.mark.parametrize("source", ["uploads/a%20b/%C3%BC", "/uploads/a b/ü"])
+def test_sources_of_copies(source: str) -> None:
+    """However it is written, as S3 takes it."""
     request = _understand("CopyObject", Bucket="thumbs", Key="k", CopySource=source)
     assert request == CopyObject("uploads", "a b/ü", "thumbs", "k")
-    assert request.requirements == [
-        Requirement("s3:GetObject", "arn:aws:s3:::uploads/a b/ü"),
-        Requirement("s3:PutObject", "arn:aws:s3:::thumbs/k"),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -78,9 +45,8 @@ def test_copy_reads_there_and_writes_here(source: object) -> None:
         ("uploads/%FF", "InvalidURI"),
         ("uploads/\ud800", "InvalidURI"),
         ("uploads/k?versionId=1", "NotImplemented"),
-        ({"Bucket": "uploads", "Key": "k", "VersionId": "1"}, "NotImplemented"),
-        ({"Bucket": "uploads"}, "NotImplemented"),
-        ({"Bucket": "thumbs", "Key": "k"}, "InvalidRequest"),
+        ({"Bucket": "uploads", "Key": "k"}, "InvalidRequest"),
+        ("thumbs/k", "InvalidRequest"),
     ],
 )
 def test_copy_sources_that_are_refused(source: object, code: str) -> None:
@@ -179,11 +145,11 @@ def test_token_goes_on_where_a_page_ended() -> None:
     request = _understand(
         "ListObjectsV2", Bucket="uploads", ContinuationToken=token, StartAfter="a"
     )
-    assert request == ListObjects("uploads", "", 1000, "ü/\0".encode(), {})
+    assert request == ListObjects("uploads", "", "", 1000, "ü/\0".encode())
     assert _understand("ListObjectsV2", Bucket="uploads", StartAfter="a").after == b"a"
 
 
-@pytest.mark.parametrize("token", ["é", "?", "YQ", "/w==", "_w==", "YQ==\n"])
+@pytest.mark.parametrize("token", ["é", "?", "YQ", "/w==", "_w==", "_oA=", "YQ==\n"])
 def test_tokens_that_are_refused(token: str) -> None:
     """A token that no page ended with."""
     assert _code("ListObjectsV2", Bucket="uploads", ContinuationToken=token) == "InvalidArgument"
@@ -194,9 +160,9 @@ def test_tokens_that_are_refused(token: str) -> None:
     [
         ("SelectObjectContent", {}),
         ("__class__", {}),
-        ("GetObject", {"Range": "bytes=0-1"}),
+        ("GetObject", {"PartNumber": 1}),
         ("PutObject", {"ACL": "public-read"}),
-        ("ListObjectsV2", {"Delimiter": "/"}),
+        ("ListObjectsV2", {"RequestPayer": "requester"}),
     ],
 )
 def test_what_has_no_effect_is_refused(operation: str, parameters: dict[str, Any]) -> None:

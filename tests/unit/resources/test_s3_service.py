@@ -17,8 +17,8 @@ import pytest
 from faaskit.clock import iso8601
 from faaskit.exceptions import SandboxError
 from faaskit.gate.service import Caller, Refusal, Requirement
-from faaskit.resources import s3
-from faaskit.resources.s3 import ObjectChange, S3Service
+from faaskit.resources.s3 import service as s3
+from faaskit.resources.s3.service import ObjectChange, S3Service
 from faaskit.resources.state import State
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
 from faaskit.testing import FakeClock
@@ -98,6 +98,7 @@ def test_object_comes_back_as_it_was_put(bench: _Bench) -> None:
     )
     assert put == ServiceReply({"ETag": etag})
     output = {
+        "AcceptRanges": "bytes",
         "ContentLength": 4,
         "ContentType": "text/plain",
         "ETag": etag,
@@ -157,12 +158,12 @@ def test_what_is_not_there(bench: _Bench) -> None:
     """A missing key and a missing bucket have S3's codes, in every operation that needs them."""
     for operation in ("GetObject", "HeadObject"):
         assert bench.code(operation, Bucket="uploads", Key="k") == "NoSuchKey"
-    source = {"Bucket": "uploads", "Key": "k"}
+    source = "uploads/k"
     assert bench.code("CopyObject", Bucket="thumbs", Key="c", CopySource=source) == "NoSuchKey"
     for operation in ("GetObject", "HeadObject", "PutObject", "DeleteObject"):
         assert bench.code(operation, Bucket="nowhere", Key="k") == "NoSuchBucket"
     assert bench.code("ListObjectsV2", Bucket="nowhere") == "NoSuchBucket"
-    source = {"Bucket": "nowhere", "Key": "k"}
+    source = "nowhere/k"
     assert bench.code("CopyObject", Bucket="thumbs", Key="c", CopySource=source) == "NoSuchBucket"
 
 
@@ -343,11 +344,11 @@ def test_content_that_was_swept_before_its_row_is_not_acknowledged(
     bench.call("PutObject", b"old", Bucket="uploads", Key="k")
     commit = bench.service._commit
 
-    def swept_meanwhile(*arguments: Any) -> None:
+    def swept_meanwhile(*arguments: Any, **more: Any) -> None:
         shutil.copytree(bench.state.folder, tmp_path_factory.mktemp("backup") / "state")
         folder = str(bench.state.folder)
         subprocess.run([sys.executable, "-c", _OPENS, folder], check=True)
-        commit(*arguments)
+        commit(*arguments, **more)
 
     monkeypatch.setattr(bench.service, "_commit", swept_meanwhile)
     more: dict[str, Any] = {"CopySource": "uploads/k"} if operation == "CopyObject" else {}
@@ -422,3 +423,163 @@ def test_times_are_kept_to_the_millisecond(bench: _Bench) -> None:
     bench.call("PutObject", Bucket="uploads", Key="k")
     output = bench.call("HeadObject", Bucket="uploads", Key="k").output
     assert output["LastModified"] == "2026-01-01T00:00:00.999Z"
+
+
+# What boto3's transfer manager, paginators and resources ask for
+
+
+def test_ranges(bench: _Bench) -> None:
+    """Some of an object's bytes, from either end; a range that begins behind it is refused."""
+    bench.call("PutObject", b"0123456789", Bucket="uploads", Key="k")
+
+    def part(text: str) -> tuple[bytes | None, Any]:
+        reply = bench.call("GetObject", Bucket="uploads", Key="k", Range=text)
+        return reply.body, reply.output.get("ContentRange")
+
+    assert part("bytes=2-4") == (b"234", "bytes 2-4/10")
+    assert part("bytes=7-") == (b"789", "bytes 7-9/10")
+    assert part("bytes=-3") == (b"789", "bytes 7-9/10")
+    assert part("bytes=0-99") == (b"0123456789", "bytes 0-9/10")
+    assert part("lines=1-2") == (b"0123456789", None)
+    assert part("bytes=4-2") == (b"0123456789", None)
+    assert bench.code("GetObject", Bucket="uploads", Key="k", Range="bytes=10-") == "InvalidRange"
+
+
+def test_conditions_on_an_etag(bench: _Bench) -> None:
+    """As S3 answers them."""
+    etag = bench.call("PutObject", b"1", Bucket="uploads", Key="k").output["ETag"]
+    where: dict[str, Any] = {"Bucket": "uploads", "Key": "k"}
+    assert bench.call("GetObject", **where, IfMatch=etag).body == b"1"
+    assert bench.call("GetObject", **where, IfNoneMatch='"x"').body == b"1"
+    assert bench.code("GetObject", **where, IfMatch='"x"') == "PreconditionFailed"
+    assert bench.code("HeadObject", **where, IfNoneMatch=etag) == "304"
+
+
+def _pages(bench: _Bench, operation: str, **more: Any) -> list[tuple[list[str], list[str]]]:
+    """Return the keys and common prefixes of each page of two."""
+    pages: list[tuple[list[str], list[str]]] = []
+    token: dict[str, Any] = {}
+    while True:
+        output = bench.call(operation, Bucket="uploads", MaxKeys=2, **more, **token).output
+        keys = [one["Key"] for one in output["Contents"]]
+        pages.append((keys, [one["Prefix"] for one in output.get("CommonPrefixes", ())]))
+        if not output["IsTruncated"]:
+            return pages
+        if operation == "ListObjects":
+            token = {"Marker": output.get("NextMarker") or keys[-1]}
+        else:
+            token = {"ContinuationToken": output["NextContinuationToken"]}
+
+
+@pytest.mark.parametrize("operation", ["ListObjectsV2", "ListObjects"])
+def test_listing_by_folders(bench: _Bench, operation: str) -> None:
+    """What has the delimiter behind the prefix is told once, over pages too."""
+    for key in ("a", "b/1", "b/2", "b/c/3", "d", "e/4", "f", "g/5"):
+        bench.call("PutObject", b"", Bucket="uploads", Key=key)
+    assert _pages(bench, operation, Delimiter="/") == [
+        (["a"], ["b/"]),
+        (["d"], ["e/"]),
+        (["f"], ["g/"]),
+    ]
+    assert _pages(bench, operation, Delimiter="/", Prefix="b/") == [
+        (["b/1", "b/2"], []),
+        ([], ["b/c/"]),
+    ]
+    assert [keys for keys, _ in _pages(bench, operation)][:2] == [["a", "b/1"], ["b/2", "b/c/3"]]
+
+
+def test_several_deletions(bench: _Bench) -> None:
+    """Each is told of, and each is an event; what was not there is told of as well."""
+    for key in ("a", "b"):
+        bench.call("PutObject", b"", Bucket="uploads", Key=key)
+    named = {"Objects": [{"Key": "a"}, {"Key": "none"}]}
+    output = bench.call("DeleteObjects", Bucket="uploads", Delete=named).output
+    assert output == {"Deleted": [{"Key": "a"}, {"Key": "none"}]}
+    assert bench.keys() == ["b"]
+    quiet = {"Objects": [{"Key": "b"}], "Quiet": True}
+    assert bench.call("DeleteObjects", Bucket="uploads", Delete=quiet).output == {}
+    assert [change.key for change in bench.listener.changes[2:]] == ["a", "b"]
+    assert bench.code("DeleteObjects", Bucket="uploads", Delete={"Objects": []}) == "MalformedXML"
+
+
+def test_buckets_are_known(bench: _Bench) -> None:
+    """HeadBucket, GetBucketLocation and ListBuckets."""
+    assert bench.call("HeadBucket", Bucket="uploads").output == {"BucketRegion": "us-east-1"}
+    assert bench.call("GetBucketLocation", Bucket="uploads").output == {}
+    assert bench.call("ListBuckets").output == {
+        "Buckets": [{"Name": "thumbs"}, {"Name": "uploads"}]
+    }
+    assert bench.code("HeadBucket", Bucket="none") == "NoSuchBucket"
+
+
+_PART = b"p" * (5 << 20)
+
+
+def _upload(bench: _Bench) -> dict[str, Any]:
+    created = bench.call("CreateMultipartUpload", Bucket="uploads", Key="k", ContentType="a/b")
+    return {"Bucket": "uploads", "Key": "k", "UploadId": created.output["UploadId"]}
+
+
+def _put_part(bench: _Bench, upload: dict[str, Any], number: int, data: bytes) -> dict[str, Any]:
+    etag = bench.call("UploadPart", data, **upload, PartNumber=number).output["ETag"]
+    return {"PartNumber": number, "ETag": etag}
+
+
+def test_an_object_in_parts(bench: _Bench) -> None:
+    """One object, one event, S3's ETag; nothing is left of the parts."""
+    upload = _upload(bench)
+    _put_part(bench, upload, 1, b"replaced")
+    parts = [_put_part(bench, upload, 1, _PART), _put_part(bench, upload, 2, b"end")]
+    listed = bench.call("ListParts", **upload).output["Parts"]
+    assert [(one["PartNumber"], one["Size"]) for one in listed] == [(1, len(_PART)), (2, 3)]
+    assert bench.keys() == []
+    output = bench.call(
+        "CompleteMultipartUpload", **upload, MultipartUpload={"Parts": parts}
+    ).output
+    digests = b"".join(hashlib.md5(data).digest() for data in (_PART, b"end"))
+    assert output["ETag"] == f'"{hashlib.md5(digests).hexdigest()}-2"'
+    found = bench.call("GetObject", Bucket="uploads", Key="k")
+    assert found.body == _PART + b"end"
+    assert found.output["ContentType"] == "a/b"
+    assert [one.event for one in bench.listener.changes] == [
+        "ObjectCreated:CompleteMultipartUpload"
+    ]
+    assert bench.blobs() == 1
+    assert bench.code("ListParts", **upload) == "NoSuchUpload"
+
+
+def test_parts_that_make_no_object(bench: _Bench) -> None:
+    """A part that is missing, another one's, too small or out of order; nothing is changed."""
+    upload = _upload(bench)
+    small = _put_part(bench, upload, 1, b"small")
+    end = _put_part(bench, upload, 2, b"end")
+
+    def code(*parts: dict[str, Any]) -> str:
+        named = {"Parts": list(parts)}
+        return bench.code("CompleteMultipartUpload", **upload, MultipartUpload=named)
+
+    assert code(small, end) == "EntityTooSmall"
+    assert code(end, small) == "InvalidPartOrder"
+    assert code({**small, "ETag": end["ETag"]}) == "InvalidPart"
+    assert code({**small, "PartNumber": 3}) == "InvalidPart"
+    assert code() == "MalformedXML"
+    other = {**upload, "Key": "other"}
+    assert bench.code("UploadPart", b"", **other, PartNumber=1) == "NoSuchUpload"
+    assert bench.code("UploadPart", b"", **upload, PartNumber=0) == "InvalidArgument"
+    assert bench.blobs() == 2
+    bench.call("AbortMultipartUpload", **upload)
+    assert bench.blobs() == 0
+    assert bench.code("AbortMultipartUpload", **upload) == "NoSuchUpload"
+
+
+def test_parts_outlive_a_restart(bench: _Bench) -> None:
+    """They are named by rows, so that no sweep takes them."""
+    upload = _upload(bench)
+    part = _put_part(bench, upload, 1, b"only")
+    folder = bench.state.folder
+    bench.state.close()
+    subprocess.run([sys.executable, "-c", _OPENS, str(folder)], check=True)
+    again = _Bench(folder)
+    again.call("CompleteMultipartUpload", **upload, MultipartUpload={"Parts": [part]})
+    assert again.call("GetObject", Bucket="uploads", Key="k").body == b"only"
+    again.state.close()

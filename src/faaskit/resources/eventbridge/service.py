@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms, iso8601
@@ -65,16 +65,6 @@ class EventsService:
         """Return whether a call names a bus of the app; one of several entries is enough."""
         names = named_buses(call, region=self._region, account=self._account)
         return any(name in self._buses for name in names)
-
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """Return the permissions that a call needs, until one table has those of all services."""
-        if call.operation == "ListEventBuses":
-            return [Requirement("events:ListEventBuses", "*")]
-        names = sorted({*named_buses(call, region=self._region, account=self._account)})
-        action = f"events:{call.operation}"
-        return [Requirement(action, self._arn(name)) for name in names] or [
-            Requirement(action, "*")
-        ]
 
     def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:  # noqa: ARG002
         """Return None: EventBridge tells everyone who may call what is wrong."""

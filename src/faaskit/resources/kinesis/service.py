@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -75,10 +75,10 @@ class KinesisService:
         name = named_stream(call, region=self._region, account=self._account)
         return name is not None and name in self._streams
 
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """Return the permission that a call needs, until one table has those of all services."""
-        name = named_stream(call, region=self._region, account=self._account)
-        return [Requirement(f"kinesis:{call.operation}", "*" if name is None else self._arn(name))]
+    def stream_of(self, iterator: str) -> str | None:
+        """Return the ARN of the stream that a shard iterator reads; None for no iterator."""
+        position = ShardIterator.parse(iterator)
+        return None if position is None else self._arn(position.stream)
 
     def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:  # noqa: ARG002
         """Return None: Kinesis tells everyone who may call what is wrong."""

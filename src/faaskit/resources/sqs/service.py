@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -90,12 +90,6 @@ class SqsService:
         """Return whether a call names a queue of the app."""
         name = named_queue(call, region=self._region, account=self._account)
         return name is not None and name in self._queues
-
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """Return the permission that a call needs, until one table has those of all services."""
-        name = named_queue(call, region=self._region, account=self._account)
-        action = f"sqs:{call.operation.removesuffix('Batch')}"
-        return [Requirement(action, "*" if name is None else self._arn(name))]
 
     def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:  # noqa: ARG002
         """Return None: SQS tells everyone who may call what is wrong."""

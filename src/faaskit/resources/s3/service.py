@@ -5,24 +5,35 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from attrs import frozen
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms, iso8601
 from faaskit.exceptions import SandboxError
 from faaskit.gate.service import Caller, Refusal, Requirement
-from faaskit.names import bucket_arn
-from faaskit.resources.s3_requests import (
+from faaskit.names import DEFAULT_REGION, bucket_arn
+from faaskit.resources.s3.listing import list_objects
+from faaskit.resources.s3.multipart import Uploads
+from faaskit.resources.s3.requests import (
+    AbortMultipartUpload,
+    CompleteMultipartUpload,
     CopyObject,
+    CreateMultipartUpload,
     DeleteObject,
+    DeleteObjects,
+    GetBucketLocation,
     GetObject,
+    HeadBucket,
     HeadObject,
+    ListBuckets,
     ListObjects,
+    ListParts,
     PutObject,
-    continuation_token,
+    UploadPart,
     understand,
 )
 from faaskit.resources.state import State
@@ -97,6 +108,7 @@ class _Row:
     def output(self) -> dict[str, Any]:
         """Return GetObject's output. An ETag has its quotes on the wire."""
         return {
+            "AcceptRanges": "bytes",
             "ContentLength": self.size,
             "ContentType": self.content_type,
             "ETag": f'"{self.etag}"',
@@ -104,6 +116,23 @@ class _Row:
             "Metadata": json.loads(self.metadata),
         }
 
+
+_OfABucket = (
+    PutObject
+    | GetObject
+    | HeadObject
+    | DeleteObject
+    | DeleteObjects
+    | ListObjects
+    | CopyObject
+    | HeadBucket
+    | GetBucketLocation
+    | CreateMultipartUpload
+    | UploadPart
+    | CompleteMultipartUpload
+    | AbortMultipartUpload
+    | ListParts
+)
 
 _COLUMNS = "blob, size, etag, content_type, metadata, modified_ms"
 
@@ -117,26 +146,31 @@ class S3Service:
         buckets: The names that there are; others are NoSuchBucket.
         listener: Told of each change.
         clock: For ``LastModified`` and sequencers.
+        region: Where the buckets are.
     """
 
     name = "s3"
 
     def __init__(
-        self, state: State, *, buckets: Container[str], listener: ChangeListener, clock: Clock
+        self,
+        state: State,
+        *,
+        buckets: Collection[str],
+        listener: ChangeListener,
+        clock: Clock,
+        region: str = DEFAULT_REGION,
     ) -> None:
         self._state = state
         self._buckets = buckets
         self._listener = listener
         self._clock = clock
+        self._region = region
+        self._uploads = Uploads(state, clock)
 
     def owns(self, call: ServiceCall) -> bool:
         """Return whether a call names a bucket of the app."""
         name = call.parameters.get("Bucket")
         return isinstance(name, str) and name in self._buckets
-
-    def requirements(self, call: ServiceCall) -> Sequence[Requirement]:
-        """Return the permissions that a call needs, with S3's actions and ARNs."""
-        return understand(call).requirements
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         """
@@ -147,27 +181,58 @@ class S3Service:
             SandboxError: The host failed.
         """
         request = understand(call)
+        if isinstance(request, ListBuckets):
+            return ServiceReply({"Buckets": [{"Name": name} for name in sorted(self._buckets)]})
         self._check_bucket(request.bucket)
-        if isinstance(request, PutObject):
-            return self._put(request, call.body or b"", caller)
-        if call.body:
+        if call.body and not isinstance(request, (PutObject, UploadPart)):
             msg = f"{call.operation} takes no body"
             raise Refusal(msg, code="InvalidRequest")
-        if isinstance(request, HeadObject):
-            return ServiceReply(self._row(request.bucket, request.key).output)
-        if isinstance(request, GetObject):
-            return self._get(request)
-        if isinstance(request, DeleteObject):
-            return self._delete(request, caller)
-        if isinstance(request, CopyObject):
-            return self._copy(request, caller)
-        return self._list(request)
+        return self._carry_out(request, call.body or b"", caller)
+
+    def _carry_out(  # noqa: PLR0911, PLR0912 - an arm for each operation
+        self, request: _OfABucket, body: bytes, caller: Caller
+    ) -> ServiceReply:
+        match request:
+            case PutObject():
+                return self._put(request, body, caller)
+            case HeadObject():
+                return ServiceReply(self._read_row(request).output)
+            case GetObject():
+                return self._get(request)
+            case DeleteObject():
+                return self._delete(request, caller)
+            case DeleteObjects():
+                return self._delete_several(request, caller)
+            case CopyObject():
+                return self._copy(request, caller)
+            case ListObjects():
+                with self._state.reading() as connection:
+                    return ServiceReply(list_objects(connection, request))
+            case HeadBucket():
+                return ServiceReply({"BucketRegion": self._region})
+            case GetBucketLocation():
+                # S3 has no name for the first of its regions.
+                first = self._region == "us-east-1"
+                return ServiceReply({} if first else {"LocationConstraint": self._region})
+            case CreateMultipartUpload():
+                return ServiceReply(self._uploads.create(request))
+            case UploadPart():
+                return ServiceReply(self._uploads.put_part(request, body))
+            case CompleteMultipartUpload():
+                return self._complete(request, caller)
+            case AbortMultipartUpload():
+                self._uploads.abort(request)
+                return ServiceReply()
+            case ListParts():
+                return ServiceReply(self._uploads.list_parts(request))
 
     def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:
         """Return s3:ListBucket for a missing key: S3 tells no one else what is not there."""
         if failure.code != "NoSuchKey":
             return None
         request = understand(call)
+        if isinstance(request, ListBuckets):
+            return None
         bucket = request.source_bucket if isinstance(request, CopyObject) else request.bucket
         return Requirement("s3:ListBucket", bucket_arn(bucket))
 
@@ -193,12 +258,55 @@ class S3Service:
 
     def _get(self, request: GetObject) -> ServiceReply:
         def read(row: _Row) -> ServiceReply:
-            body = self._state.blobs.read(row.blob)
-            if len(body) != row.size:
+            _check_conditions(row, request)
+            if request.span is None:
+                body = self._state.blobs.read(row.blob)
+                if len(body) != row.size:
+                    raise _damaged(request.bucket, request.key)
+                return ServiceReply(row.output, body)
+            first, last = _bounds(request.span, row.size)
+            body = self._state.blobs.read(row.blob, first, last - first + 1)
+            if len(body) != last - first + 1:
                 raise _damaged(request.bucket, request.key)
-            return ServiceReply(row.output, body)
+            part = {"ContentLength": len(body), "ContentRange": f"bytes {first}-{last}/{row.size}"}
+            return ServiceReply({**row.output, **part}, body)
 
         return self._with_content(request.bucket, request.key, read)
+
+    def _read_row(self, request: HeadObject) -> _Row:
+        row = self._row(request.bucket, request.key)
+        _check_conditions(row, request)
+        return row
+
+    def _delete_several(self, request: DeleteObjects, caller: Caller) -> ServiceReply:
+        for key in request.keys:
+            self._delete(DeleteObject(request.bucket, key), caller)
+        # As S3, which tells of a key that was not there as of one that was.
+        return ServiceReply(
+            {} if request.quiet else {"Deleted": [{"Key": k} for k in request.keys]}
+        )
+
+    def _complete(self, request: CompleteMultipartUpload, caller: Caller) -> ServiceReply:
+        made = self._uploads.assemble(request)
+        row = _Row(
+            blob=made.blob,
+            size=made.size,
+            etag=made.etag,
+            content_type=made.content_type,
+            metadata=made.metadata,
+            modified_ms=epoch_ms(self._clock.now()),
+        )
+        event = "ObjectCreated:CompleteMultipartUpload"
+        self._store(request.bucket, request.key, row, event, caller, upload=request.upload)
+        place = f"https://{request.bucket}.s3.amazonaws.com/{quote(request.key)}"
+        return ServiceReply(
+            {
+                "Bucket": request.bucket,
+                "Key": request.key,
+                "ETag": f'"{row.etag}"',
+                "Location": place,
+            }
+        )
 
     def _copy(self, request: CopyObject, caller: Caller) -> ServiceReply:
         self._check_bucket(request.source_bucket)
@@ -230,46 +338,6 @@ class S3Service:
         self._state.blobs.remove(replaced)
         return ServiceReply()
 
-    def _list(self, request: ListObjects) -> ServiceReply:
-        prefix = request.prefix.encode()
-        # One more than asked for tells whether there is more.
-        query = "SELECT key, size, etag, modified_ms FROM objects WHERE bucket = ? AND key >= ?"
-        values: list[Any] = [request.bucket, prefix]
-        if prefix:
-            # What begins with it sorts before it with its last byte raised: no byte of
-            # UTF-8 is 0xFF.
-            query += " AND key < ?"
-            values.append(prefix[:-1] + bytes([prefix[-1] + 1]))
-        if request.after is not None:
-            query += " AND key > ?"
-            values.append(request.after)
-        query += " ORDER BY key LIMIT ?"
-        values.append(request.max_keys + 1)
-        with self._state.reading() as connection:
-            rows = connection.execute(query, values).fetchall()
-        more = len(rows) > request.max_keys and request.max_keys > 0
-        page = rows[: request.max_keys]
-        output: dict[str, Any] = {
-            "Name": request.bucket,
-            "Prefix": request.prefix,
-            "MaxKeys": request.max_keys,
-            "KeyCount": len(page),
-            "IsTruncated": more,
-            "Contents": [
-                {
-                    "Key": key.decode(),
-                    "LastModified": iso8601(from_epoch_ms(modified_ms)),
-                    "ETag": f'"{etag}"',
-                    "Size": size,
-                    "StorageClass": "STANDARD",
-                }
-                for key, size, etag, modified_ms in page
-            ],
-        }
-        if more:
-            output["NextContinuationToken"] = continuation_token(page[-1][0])
-        return ServiceReply(output)
-
     def _row(self, bucket: str, key: str) -> _Row:
         with self._state.reading() as connection:
             row = connection.execute(
@@ -291,7 +359,16 @@ class S3Service:
                 continue
         raise _damaged(bucket, key)
 
-    def _store(self, bucket: str, key: str, row: _Row, event: str, caller: Caller) -> None:
+    def _store(
+        self,
+        bucket: str,
+        key: str,
+        row: _Row,
+        event: str,
+        caller: Caller,
+        *,
+        upload: str | None = None,
+    ) -> None:
         """
         Commit an object whose content is on the disk already, and what follows from it.
 
@@ -301,13 +378,15 @@ class S3Service:
         the exception: then it is sure that nothing was committed, and room is scarce.
         """
         try:
-            self._commit(bucket, key, row, event, caller)
+            self._commit(bucket, key, row, event, caller, upload=upload)
         except SandboxError as error:
             if error.errno == errno.ENOSPC:
                 self._state.blobs.remove([row.blob])
             raise
 
-    def _commit(self, bucket: str, key: str, row: _Row, event: str, caller: Caller) -> None:
+    def _commit(
+        self, bucket: str, key: str, row: _Row, event: str, caller: Caller, *, upload: str | None
+    ) -> None:
         where = (bucket, key.encode())
         with self._state.writing() as connection:
             # Here no one sweeps: what is there now stays. Where this process's mark was lost
@@ -329,6 +408,8 @@ class S3Service:
                     row.modified_ms,
                 ),
             )
+            if upload is not None:
+                replaced += self._uploads.forget(connection, upload)
             self._tell(connection, event, bucket, key, caller, row=row)
         self._state.blobs.remove(replaced)
 
@@ -354,6 +435,28 @@ class S3Service:
             etag=None if row is None else row.etag,
         )
         self._listener.object_changed(connection, change)
+
+
+def _check_conditions(row: _Row, request: GetObject) -> None:
+    if request.if_match is not None and not request.if_match & {row.etag, "*"}:
+        msg = "At least one of the pre-conditions you specified did not hold"
+        raise Refusal(msg, code="PreconditionFailed", details={"status": "412"})
+    if request.if_none_match & {row.etag, "*"}:
+        msg = "Not Modified"
+        raise Refusal(msg, code="304", details={"status": "304"})
+
+
+def _bounds(span: tuple[int | None, int | None], size: int) -> tuple[int, int]:
+    """Return the first and last byte of a range of an object, both included."""
+    first, last = span
+    if first is None:
+        assert last is not None
+        first, last = max(size - last, 0), size - 1
+    last = size - 1 if last is None else min(last, size - 1)
+    if first > last:
+        msg = "The requested range is not satisfiable"
+        raise Refusal(msg, code="InvalidRange", details={"status": "416"})
+    return first, last
 
 
 def _damaged(bucket: str, key: str) -> SandboxError:

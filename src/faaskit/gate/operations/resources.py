@@ -1,0 +1,180 @@
+"""The ARNs of what parameters name: each way to read one, by its name in the table. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+from faaskit.gate.operations.table import Resource
+from faaskit.gate.service import Refusal, excerpt
+
+__all__ = ["READINGS", "arn_of", "refuse"]
+
+_LONGEST = 4096  # characters: no name or ARN of AWS's has more
+_ARN_PARTS = 6
+_OF_A_FUNCTION = 6  # colons in its ARN, without a qualifier
+_PARTIAL_FUNCTION = re.compile(
+    r"(?:(?P<account>\d{12}):function:|function:)?(?P<rest>[^:]+(?::[^:]+)?)"
+)
+
+
+def refuse(message: str) -> NoReturn:
+    """Refuse a call whose parameters can't be understood."""
+    raise Refusal(message, code="ValidationException")
+
+
+def arn_of(
+    resource: Resource, parameters: Mapping[str, object], *, region: str, account: str
+) -> str:
+    """
+    Return the ARN of a resource that parameters name, literally.
+
+    Raises:
+        Refusal: The parameter is missing, or no name.
+    """
+    value = parameters.get(resource.source)
+    if value is None and resource.optional:
+        value = resource.optional
+    arn = READINGS[resource.reading](resource, _text(resource.source, value), region, account)
+    for name, suffix in resource.then.items():
+        further = parameters.get(name)
+        if further is None or _is_qualified(resource, arn, further):
+            continue
+        arn += suffix.replace("{value}", _text(name, further))
+    return arn
+
+
+def _is_qualified(resource: Resource, arn: str, qualifier: object) -> bool:
+    """Return whether a function's ARN has that qualifier already; another one is refused."""
+    qualified = resource.reading == "function" and arn.count(":") > _OF_A_FUNCTION
+    if qualified and arn.rpartition(":")[2] != qualifier:
+        refuse(f"the function's name and Qualifier {excerpt(qualifier)} name different qualifiers")
+    return qualified
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        what = "missing" if value is None else excerpt(value)
+        refuse(f"parameter {name} is {what}: pass a name or an ARN")
+    if len(value) > _LONGEST:
+        refuse(f"parameter {name} has {len(value)} characters: no name or ARN of AWS's has as many")
+    return value
+
+
+def _filled(resource: Resource, value: str, region: str, account: str) -> str:
+    # The value last: what is in it is never filled in.
+    arn = resource.arn.replace("{region}", region).replace("{account}", account)
+    return arn.replace("{value}", value)
+
+
+def _name(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN that a name or an ARN means."""
+    if value.startswith("arn:"):
+        return _arn(resource, value, region, account)
+    return _filled(resource, value, region, account)
+
+
+def _arn(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
+    """Return what is an ARN already; of the region that the call goes to, if it names one."""
+    parts = value.split(":", 5)
+    if len(parts) == _ARN_PARTS and parts[3] not in {"", region}:
+        refuse(
+            f"{excerpt(value)} is not in {region}, where the call goes: use a client of its region"
+        )
+    return value
+
+
+def _bucket(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a bucket; access points are not known."""
+    if value.startswith("arn:"):
+        refuse(f"Bucket {excerpt(value)} is an ARN: pass a bucket's name")
+    return _filled(resource, value, region, account)
+
+
+def _bus_rule(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return what the ARN of a bus's rule begins with: the default bus is left out."""
+    bus = value.rpartition("/")[2] if value.startswith("arn:") else value
+    return _filled(resource, "" if bus == "default" else f"{bus}/", region, account)
+
+
+def _log_group(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a log group by name or ARN, as policies on its streams match it."""
+    if value.startswith("arn:"):
+        group = _arn(resource, value, region, account).removesuffix(":*")
+        return f"{group}:log-stream:"
+    return _filled(resource, value, region, account)
+
+
+def _queue(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a queue by its URL, whose path ends in account and name."""
+    parts = urlsplit(value).path.rstrip("/").split("/")
+    if len(parts) < 2 or not parts[-1]:  # noqa: PLR2004 - account and name
+        return _filled(resource, value, region, account)
+    owner = parts[-2] if re.fullmatch(r"\d{12}", parts[-2]) else account
+    return _filled(resource, parts[-1], region, owner)
+
+
+def _function(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a function by its name, partial ARN or ARN, with or without qualifier."""
+    if value.startswith("arn:"):
+        return _arn(resource, value, region, account)
+    found = _PARTIAL_FUNCTION.fullmatch(value)
+    if found is None:
+        refuse(f"FunctionName {excerpt(value)} is no name of a function, partial ARN or ARN")
+    return _filled(resource, found["rest"], region, found["account"] or account)
+
+
+def _parameter(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a parameter: no slash is doubled, and a version or label is no part."""
+    if value.startswith("arn:"):
+        return _arn(resource, value, region, account)
+    return _filled(resource, value.removeprefix("/").partition(":")[0], region, account)
+
+
+def _copy_source(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of ``bucket/key``, URL-encoded, maybe with a version."""
+    try:
+        place = unquote(value.removeprefix("/").partition("?versionId=")[0], errors="strict")
+    except UnicodeDecodeError:
+        refuse(f"CopySource {excerpt(value)} is not UTF-8")
+    if place.startswith("arn:"):
+        return place
+    if "/" not in place:
+        refuse(f"CopySource {excerpt(value)} is not of the form bucket/key")
+    return _filled(resource, place, region, account)
+
+
+def _topic_of(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
+    """Return the ARN of the topic that a subscription is of."""
+    return value.rpartition(":")[0] if value.count(":") > 5 else value  # noqa: PLR2004
+
+
+def _key(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a KMS key; of an alias, whose key is not known here, that of any key."""
+    if value.startswith("arn:") and ":alias/" not in value:
+        return _arn(resource, value, region, account)
+    name = "*" if "alias/" in value else value
+    return _filled(resource, name, region, account)
+
+
+def _machine(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
+    """Return the ARN of a state machine, without its version or alias."""
+    return ":".join(value.split(":")[:7])
+
+
+READINGS: Mapping[str, Callable[[Resource, str, str, str], str]] = {
+    "arn": _arn,
+    "bucket": _bucket,
+    "bus rule": _bus_rule,
+    "copy source": _copy_source,
+    "function": _function,
+    "key": _key,
+    "log group": _log_group,
+    "machine": _machine,
+    "name": _name,
+    "parameter": _parameter,
+    "queue": _queue,
+    "topic of": _topic_of,
+}
