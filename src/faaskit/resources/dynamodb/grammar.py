@@ -53,8 +53,9 @@ MAX_OPERATORS = 300
 # Not a limit of AWS's, which names none. The parser's time grows with it.
 _MAX_PARENTHESES = 100
 _REMEMBERED = 512  # expressions of up to 4 KB
-
-# The parser learns from what it reads, in tables that all of its users share.
+# The parser learns from what it reads, in tables that all of its users share. Nothing keeps
+# them from growing with each new shape of an expression, so they are emptied, at some 100 MB.
+_MAX_LEARNED = 20_000
 _lock = threading.Lock()
 
 
@@ -119,6 +120,7 @@ def _parsed(rule: str, text: str) -> Any:
         raise SyntaxProblem(msg)
     try:
         with _lock:
+            _forget()
             return parse(rule, text)
     except SyntaxProblem:
         raise
@@ -130,6 +132,18 @@ def _parsed(rule: str, text: str) -> Any:
             msg = "The expression has redundant parentheses;"
             raise SyntaxProblem(msg) from None
         raise
+
+
+def _forget() -> None:
+    """Empty the parser's tables, where they have grown large."""
+    from amazondax.grammar.DynamoDbGrammarParser import DynamoDbGrammarParser as Parser
+    from antlr4.dfa.DFA import DFA
+
+    if len(Parser.sharedContextCache.cache) > _MAX_LEARNED:
+        Parser.sharedContextCache.cache.clear()
+        Parser.decisionsToDFA[:] = [
+            DFA(table.atnStartState, table.decision) for table in Parser.decisionsToDFA
+        ]
 
 
 def _depth(text: str) -> int:
@@ -146,7 +160,7 @@ def _depth(text: str) -> int:
 def _parser(text: str) -> Callable[[str, str], Any]:
     """Return a function that takes a rule and a text; importing it takes a third of a second."""
     try:
-        from amazondax import DynamoDbExpressionParser as rules
+        from amazondax import DynamoDbExpressionParser
         from antlr4.error.ErrorListener import ErrorListener
     except ImportError:
         msg = (
@@ -156,13 +170,12 @@ def _parser(text: str) -> Callable[[str, str], Any]:
         raise invalid(msg) from None
 
     class Listener(ErrorListener):  # type: ignore[misc]
-        def syntaxError(  # noqa: N802, PLR0917 - the parser's name for it
-            self, recognizer: Any, symbol: Any, line: int, column: int, msg: str, error: Any
-        ) -> None:
+        def syntaxError(self, *found: Any) -> None:  # noqa: N802 - the parser's name for it
+            _, symbol, _, column, _, _ = found
             raise SyntaxProblem(_syntax_error(text, symbol, column))
 
     def parse(rule: str, expression: str) -> Any:
-        return getattr(rules, rule)(expression, Listener())
+        return getattr(DynamoDbExpressionParser, rule)(expression, Listener())
 
     return parse
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any, SupportsIndex
 
@@ -17,7 +18,7 @@ _MAX_LEVELS = 32
 
 def to_item(item: Mapping[str, Any]) -> Item:
     """Return a dict's values as attribute values."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, Mapping):  # type: ignore[redundant-expr]
         msg = f"an item is a dict of attributes by name, not {type(item).__name__}"
         raise TypeError(msg)
     return {_name(name): to_attribute(value) for name, value in item.items()}
@@ -47,7 +48,7 @@ def to_attribute(value: Any, levels: int = 0) -> AttributeValue:
         return {"S": value}
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"B": base64.b64encode(value).decode()}
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return _to_set(value)
     if isinstance(value, (Mapping, list, tuple)):
         if levels > _MAX_LEVELS:
@@ -77,7 +78,7 @@ def from_attribute(value: AttributeValue) -> Any:
     return content
 
 
-def _to_set(value: Set[Any]) -> AttributeValue:
+def _to_set(value: AbstractSet[Any]) -> AttributeValue:
     if not value:
         msg = "DynamoDB has no empty sets: leave the attribute out, or store an empty list"
         raise ValueError(msg)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "AttributeValue",
     "Item",
     "checked",
+    "checked_depth",
     "checked_item",
     "equal",
     "item_size",
@@ -80,13 +82,9 @@ def checked(value: object, levels: int = 0) -> AttributeValue:
         )
         raise invalid(msg)
     ((kind, content),) = value.items()
-    if kind == "L" or kind == "M":
+    if kind in ("L", "M"):  # noqa: PLR6201 - a set would hash it, whatever it is
         if levels >= _MAX_LEVELS:
-            msg = (
-                "Nesting Levels have exceeded supported limits: Attributes in the item have "
-                "nested levels beyond supported limit"
-            )
-            raise invalid(msg)
+            raise _too_deep()
         return {kind: _contents(kind, content, levels + 1)}
     check = _CHECKS.get(kind) if isinstance(kind, str) else None
     if check is None:
@@ -95,7 +93,22 @@ def checked(value: object, levels: int = 0) -> AttributeValue:
     return {kind: check(content)}
 
 
-def kind_of(value: AttributeValue) -> str:
+def checked_depth(value: AttributeValue, levels: int = 0) -> None:
+    """
+    See that a value that was put together of checked ones is not nested too deeply.
+
+    Raises:
+        Refusal: It is.
+    """
+    kind = kind_of(value)
+    if kind in {"L", "M"}:
+        if levels >= _MAX_LEVELS:
+            raise _too_deep()
+        for inner in value["L"] if kind == "L" else value["M"].values():
+            checked_depth(inner, levels + 1)
+
+
+def kind_of(value: Mapping[str, Any]) -> str:
     """Return the type of a checked value, such as ``S``."""
     return next(iter(value))
 
@@ -136,9 +149,20 @@ def sized(value: AttributeValue) -> int | None:
     return None
 
 
-def item_size(item: Mapping[str, AttributeValue]) -> int:
-    """Return an item's size in bytes, by the rules that AWS publishes."""
-    return sum(len(utf8(name)) + _size(value) for name, value in item.items())
+def item_size(item: Mapping[str, AttributeValue], limit: float = math.inf) -> int:
+    """
+    Return an item's size in bytes, by the rules that AWS publishes.
+
+    Args:
+        item: Attributes, checked.
+        limit: Above which it does not matter how large it is; so much is looked at.
+    """
+    total = 0
+    for name, value in item.items():
+        total += len(utf8(name)) + _size(value)
+        if total > limit:
+            break
+    return total
 
 
 def utf8(text: str) -> bytes:
@@ -173,8 +197,9 @@ def _size(value: AttributeValue) -> int:
         return len(base64.b64decode(content))
     if kind == "N":
         # A byte for two digits, one for the exponent, one more for a minus.
-        digits = len(content.strip("-").replace(".", "").strip("0"))
-        return (digits + 1) // 2 + 1 + content.startswith("-")
+        text = str(content)
+        digits = len(text.strip("-").replace(".", "").strip("0"))
+        return (digits + 1) // 2 + 1 + text.startswith("-")
     return 1
 
 
@@ -245,6 +270,14 @@ def _set(kind: str, name: str, check: Callable[[object], str]) -> Callable[[obje
         return elements
 
     return check_all
+
+
+def _too_deep() -> Exception:
+    msg = (
+        "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels "
+        "beyond supported limit"
+    )
+    return invalid(msg)
 
 
 def _wrong(kind: str, content: object) -> Exception:
