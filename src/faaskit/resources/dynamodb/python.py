@@ -16,9 +16,9 @@ __all__ = ["from_attribute", "from_item", "to_attribute", "to_item"]
 _MAX_LEVELS = 32
 
 
-def to_item(item: Mapping[str, Any]) -> Item:
+def to_item(item: Any) -> Item:
     """Return a dict's values as attribute values."""
-    if not isinstance(item, Mapping):  # type: ignore[redundant-expr]
+    if not isinstance(item, Mapping):
         msg = f"an item is a dict of attributes by name, not {type(item).__name__}"
         raise TypeError(msg)
     return {_name(name): to_attribute(value) for name, value in item.items()}

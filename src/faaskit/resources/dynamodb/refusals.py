@@ -11,6 +11,7 @@ from faaskit.gate.service import Refusal
 __all__ = [
     "bad_value",
     "condition_failed",
+    "duplicate_keys",
     "invalid",
     "no_such_table",
     "transaction_canceled",
@@ -44,6 +45,11 @@ def unsupported(what: str, instead: str = "") -> Refusal:
 def no_such_table(message: str = "Requested resource not found") -> Refusal:
     """Return the refusal of a table that there is not."""
     return Refusal(message, code="ResourceNotFoundException")
+
+
+def duplicate_keys() -> Refusal:
+    """Return the refusal of a batch that names an item twice."""
+    return invalid("Provided list of item keys contains duplicates")
 
 
 def condition_failed(item: Mapping[str, Any] | None = None) -> Refusal:

@@ -311,7 +311,7 @@ def _check_operand(operand: Operand) -> None:
         raise SyntaxProblem(msg)
     for inner in operand.operands:
         if isinstance(inner, Call) and inner.function == "list_append":
-            raise _misplaced("list_append")
+            raise _misplaced(inner.function)
         _check_operand(inner)
         if name == "list_append":
             _check_kind(name, inner, "L")

@@ -82,7 +82,7 @@ def checked(value: object, levels: int = 0) -> AttributeValue:
         )
         raise invalid(msg)
     ((kind, content),) = value.items()
-    if kind in ("L", "M"):  # noqa: PLR6201 - a set would hash it, whatever it is
+    if kind in ("L", "M"):  # a set would hash it, whatever it is
         if levels >= _MAX_LEVELS:
             raise _too_deep()
         return {kind: _contents(kind, content, levels + 1)}
@@ -225,14 +225,14 @@ def _name(name: object) -> str:
 
 def _text(content: object) -> str:
     if not isinstance(content, str):
-        raise _wrong("S", content)
+        raise _wrong("S", content)  # noqa: EM101 - no message
     utf8(content)
     return content
 
 
 def _blob(content: object) -> str:
     if not isinstance(content, str):
-        raise _wrong("B", content)
+        raise _wrong("B", content)  # noqa: EM101 - no message
     try:
         return base64.b64encode(base64.b64decode(content, validate=True)).decode()
     except (binascii.Error, ValueError):
@@ -242,7 +242,7 @@ def _blob(content: object) -> str:
 
 def _true_or_false(content: object) -> bool:
     if not isinstance(content, bool):
-        raise _wrong("BOOL", content)
+        raise _wrong("BOOL", content)  # noqa: EM101 - no message
     return content
 
 
