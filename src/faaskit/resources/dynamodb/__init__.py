@@ -4,16 +4,18 @@ Tables: DynamoDB's operations on the state folder, and the handle that users hol
 From the ground up, each file importing only those before it:
 
 - ``refusals.py``: DynamoDB's errors, in its words
+- ``definition.py``: what a table was declared as
 - ``numbers.py``, ``values.py``, ``keys.py``: attribute values: checked, compared, measured,
   ordered
 - ``python.py``: attribute values from and to Python's own
-- ``definition.py``: what a table was declared as
 - ``syntax.py``: what an expression says; ``forms.py`` reads the fixed forms that the handle
   and boto3's builders write, ``grammar.py`` any other, with the parser of AWS's own client
-- ``binding.py``, ``conditions.py``, ``updates.py``, ``projections.py``: what expressions mean
-- ``requests.py``: what the operations take
-- ``store.py``: rows; ``items.py``, ``reading.py``, ``transactions.py``: the operations;
-  ``service.py`` finds the one that was called
+- ``paths.py``, ``binding.py``, ``reserved.py``, ``conditions.py``, ``updates.py``,
+  ``key_conditions.py``: what expressions mean
+- ``requests.py``, ``pages.py``: what the operations take; ``capacity.py``: what they would
+  consume
+- ``store.py``: rows; ``items.py``, ``reading.py``, ``writing.py``, ``transactions.py``: the
+  operations; ``service.py`` finds the one that was called
 - ``table.py``: the handle
 
 Everything below ``store.py`` is pure: no clock, no file.
