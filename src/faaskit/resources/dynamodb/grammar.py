@@ -165,7 +165,8 @@ def _parser(text: str) -> Callable[[str, str], Any]:
     except ImportError:
         msg = (
             f"the expression {excerpt(text)} needs DynamoDB's grammar, which is not installed: "
-            "pip install 'faaskit[tables]', or name App(aws='moto')"
+            "pip install 'faaskit[tables]'; or use a table that the app does not declare, with "
+            'App(aws="moto")'
         )
         raise invalid(msg) from None
 

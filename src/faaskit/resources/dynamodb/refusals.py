@@ -38,7 +38,10 @@ def unsupported(what: str, instead: str = "") -> Refusal:
         instead: What does it here, if something does.
     """
     way = f"; {instead}, or" if instead else ":"
-    msg = f"{what} is not one that the app's own tables know{way} name App(aws='moto')"
+    msg = (
+        f"{what} is not one that the app's own tables know{way} use a table that the app does not "
+        'declare, with App(aws="moto")'
+    )
     return invalid(msg)
 
 
@@ -57,21 +60,21 @@ def condition_failed(item: Mapping[str, Any] | None = None) -> Refusal:
     Return the refusal of a write whose condition does not hold.
 
     Args:
-        item: What is there, where the caller asked for it. It travels as JSON text in the
-            failure's detail ``Item``.
+        item: What is there, where the caller asked for it.
     """
-    details = {} if item is None else {"Item": json.dumps(item)}
+    details = {} if item is None else _members({"Item": item})
     msg = "The conditional request failed"
     return Refusal(msg, code="ConditionalCheckFailedException", details=details)
 
 
 def transaction_canceled(reasons: Sequence[Mapping[str, Any]]) -> Refusal:
-    """
-    Return the refusal of a transaction, with a reason for each of its items.
-
-    They travel as JSON text in the failure's detail ``CancellationReasons``.
-    """
+    """Return the refusal of a transaction, with a reason for each of its items."""
     codes = ", ".join(reason["Code"] for reason in reasons)
     msg = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
-    details = {"CancellationReasons": json.dumps(list(reasons))}
+    details = _members({"CancellationReasons": list(reasons)})
     return Refusal(msg, code="TransactionCanceledException", details=details)
+
+
+def _members(members: Mapping[str, Any]) -> dict[str, str]:
+    """Return an error's members as the details of a failure: ``response`` is their JSON."""
+    return {"response": json.dumps(members)}

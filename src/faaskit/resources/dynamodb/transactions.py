@@ -250,8 +250,8 @@ def _done_before(connection: sqlite3.Connection, transaction: Transaction, now_m
 def _reason(refusal: Refusal) -> dict[str, Any]:
     failure = refusal.failure
     reason: dict[str, Any] = {"Code": _CODES[failure.code], "Message": failure.message}
-    if "Item" in failure.details:
-        reason["Item"] = json.loads(failure.details["Item"])
+    if "response" in failure.details:
+        reason.update(json.loads(failure.details["response"]))
     return reason
 
 
