@@ -102,7 +102,7 @@ def test_values_of_python_are_boto3s(value: Any) -> None:
     """As boto3 turns them; but numbers without a fraction are ints, and bytes are bytes."""
     attribute = checked(to_attribute(value))
     theirs = TypeSerializer().serialize(value)
-    assert _without_order(attribute) == _without_order(checked(_as_json(theirs)))
+    assert _without_order(attribute) == _without_order(checked(_as_json(dict(theirs))))
     assert from_attribute(attribute) == TypeDeserializer().deserialize(theirs) == value
 
 
@@ -283,12 +283,12 @@ def _decide_present(kind: str, first: Any, others: list[Any]) -> bool:
     if kind == "=":
         return _same(first, other)
     if kind == "attribute_type":
-        return _kind(first) == other
+        return bool(_kind(first) == other)
     if kind == "begins_with":
         return type(first) is type(other) in {str, bytes} and bool(first.startswith(other))
     if kind == "contains":
         if isinstance(first, (str, bytes)):
-            return type(first) is type(other) and other in first
+            return type(first) is type(other) and other in first  # type: ignore[operator]
         return isinstance(first, (list, set)) and any(_same(each, other) for each in first)
     if kind == "BETWEEN":
         return _decide_present(">=", first, others[:1]) and _decide_present("<=", first, others[1:])
