@@ -49,6 +49,9 @@ from faaskit.names import (
 )
 from faaskit.resources.access import AccessRecord
 from faaskit.resources.bucket import Bucket
+from faaskit.resources.dynamodb.definition import KeyLike, StreamView, TableSettings, declared
+from faaskit.resources.dynamodb.service import DynamoDbService
+from faaskit.resources.dynamodb.table import Table
 from faaskit.resources.eventbridge.bus import Bus
 from faaskit.resources.eventbridge.service import EventsService
 from faaskit.resources.kinesis.service import KinesisService
@@ -121,6 +124,7 @@ class App:
         self._functions: dict[str, Function] = {}
         self._definitions: dict[str, int] = {}
         self._buckets: dict[str, Bucket] = {}
+        self._tables: dict[str, Table] = {}
         self._queues: dict[str, Queue] = {}
         self._streams: dict[str, Stream] = {}
         self._buses: dict[str, Bus] = {}
@@ -141,7 +145,16 @@ class App:
         )
 
         def resolve(kind: str, value: str) -> str | None:
-            return kinesis.stream_of(value) if kind == "stream" else None
+            if kind == "stream":
+                return kinesis.stream_of(value)
+            return next(
+                (
+                    table.settings.partition.name
+                    for table in list(self._tables.values())
+                    if table.arn == value.partition("/index/")[0]
+                ),
+                None,
+            )
 
         self._gate = Gate(
             LambdaService(self._functions.get, region=region, account=account),
@@ -153,6 +166,13 @@ class App:
                 region=region,
             ),
             StsService(self._role_of, sessions=self._sessions, clock=self._clock),
+            DynamoDbService(
+                self._state,
+                tables=self._tables,
+                clock=self._clock,
+                region=region,
+                account=account,
+            ),
             SqsService(
                 self._state,
                 queues=self._queues,
@@ -329,6 +349,59 @@ class App:
 
         return register
 
+    def table(
+        self,
+        name: str,
+        *,
+        partition_key: KeyLike | None = None,
+        sort_key: KeyLike | None = None,
+        stream: StreamView | None = None,
+    ) -> Table:
+        """
+        Return the table of that name; it is there from now on, and the same each time.
+
+        Args:
+            name: 3 to 255 of ``[a-zA-Z0-9_.-]``.
+            partition_key: The attribute that tells items apart: its name, or a pair of name
+                and type, such as ``("id", "N")``. Types are ``S`` (text, the default), ``N``
+                (numbers) and ``B`` (bytes). Without it, the table is looked up.
+            sort_key: The attribute that orders items of one partition key.
+            stream: What is kept of each change, for 24 hours: ``KEYS_ONLY``, ``NEW_IMAGE``,
+                ``OLD_IMAGE`` or ``NEW_AND_OLD_IMAGES``. None: nothing.
+
+        Raises:
+            DefinitionError: DynamoDB does not take such a name, key or stream; the app has a
+                table of that name that is declared otherwise; or none, and no
+                ``partition_key`` is given.
+        """
+        if partition_key is not None:
+            return self.table_of(name, declared(name, partition_key, sort_key, stream))
+        known = self._tables.get(name)
+        if known is None or sort_key is not None or stream is not None:
+            msg = (
+                f"App({self.name!r}) has no table {name!r} yet: declare it with its "
+                "partition_key, such as partition_key='id'"
+                if known is None
+                else f"table {name!r}: pass partition_key, too, or nothing to look it up"
+            )
+            raise DefinitionError(msg)
+        return known
+
+    def table_of(self, name: str, settings: TableSettings) -> Table:
+        """Return the table of that name, with those settings: what ``table`` does."""
+        with self._lock:
+            table = self._tables.get(name)
+            if table is None:
+                table = self._tables[name] = Table(name, self, settings)
+            elif table.settings != settings:
+                msg = (
+                    f"App({self.name!r}) has {table!r} with other settings already: "
+                    f"{table.settings}, not {settings}; declare it once, or pass no settings to "
+                    "look it up"
+                )
+                raise DefinitionError(msg)
+            return table
+
     def add_role(self, role: Role) -> Role:
         """
         Have a role be one of the app's: functions may assume it, if it and theirs allow that.
@@ -489,6 +562,11 @@ class App:
     def buckets(self) -> Mapping[str, Bucket]:
         """The app's buckets, by name."""
         return MappingProxyType(self._buckets)
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The app's tables, by name."""
+        return MappingProxyType(self._tables)
 
     @property
     def queues(self) -> Mapping[str, Queue]:

@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     invoke.add_argument(
         "--role", metavar="FILE", help="JSON: a policy, a list of them, or policies and boundary"
     )
+    invoke.add_argument(
+        "--aws", metavar="PLACE", help="of a FILE's calls: moto, an endpoint, or profile:NAME"
+    )
     invoke.add_argument("--event", metavar="FILE", help="JSON; '-' is standard input")
     invoke.add_argument("--json", action="store_true", help="the whole invocation as JSON")
     invoke.add_argument("--memory-size", type=int, metavar="MB", help="another than declared")

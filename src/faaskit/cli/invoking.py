@@ -28,12 +28,18 @@ def invoke(arguments: argparse.Namespace) -> int:
         changes["role"] = read_role(arguments.role, f"{name}-role"[:64])
     file = handler_file(arguments.function)
     if file is None:
+        if arguments.aws is not None:
+            msg = (
+                f"--aws is for a file's handler, and {arguments.function} is a module's: its App "
+                "says where calls go, App(aws=…)"
+            )
+            raise DefinitionError(msg)
         function = _function(arguments.function)
         if changes:
             function = function.with_config(**changes)
         invocation = function.invoke(event)
     else:
-        invocation = _invoke_file(*file, changes, event)
+        invocation = _invoke_file(*file, changes, event, arguments.aws)
     if arguments.json:
         print(json.dumps(_facts(invocation), indent=2))
     else:
@@ -43,9 +49,11 @@ def invoke(arguments: argparse.Namespace) -> int:
     return 0 if invocation.ok else 1
 
 
-def _invoke_file(file: Path, handler: str, settings: dict[str, Any], event: Any) -> Invocation:
+def _invoke_file(
+    file: Path, handler: str, settings: dict[str, Any], event: Any, aws: str | None
+) -> Invocation:
     """Run what was written for AWS, in an App of its own; nothing of it is imported here."""
-    with App(_function_name(str(file))) as app:
+    with App(_function_name(str(file)), aws=aws) as app:
         function = app.add_function(
             _function_name(handler), code=file.parent, handler=f"{file.stem}.{handler}", **settings
         )

@@ -181,6 +181,48 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             fired_ms INTEGER NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (
+        # DynamoDB's tables. What each was declared as when it was last written to.
+        """CREATE TABLE dynamodb_tables (
+            name TEXT PRIMARY KEY,
+            keys TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            stream TEXT,
+            stream_ms INTEGER
+        ) WITHOUT ROWID""",
+        # In the order of scans; partition and sort key are encoded so that they compare. With
+        # row ids: an item may be of 400 KB, and the index on keys stays small.
+        """CREATE TABLE dynamodb_items (
+            name TEXT NOT NULL,
+            slot INTEGER NOT NULL,
+            partition BLOB NOT NULL,
+            sort BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            item TEXT NOT NULL
+        )""",
+        """CREATE UNIQUE INDEX dynamodb_items_place
+            ON dynamodb_items (name, slot, partition, sort)""",
+        # What was done to items of tables with a stream. AUTOINCREMENT: the id is the order,
+        # and of no other change, ever.
+        """CREATE TABLE dynamodb_changes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL,
+            slot INTEGER NOT NULL,
+            changed_ms INTEGER NOT NULL,
+            event TEXT NOT NULL,
+            keys TEXT NOT NULL,
+            old TEXT,
+            new TEXT
+        )""",
+        "CREATE INDEX dynamodb_changes_order ON dynamodb_changes (name, id)",
+        # Transactions that were done, by the token of who asked for them.
+        """CREATE TABLE dynamodb_transactions (
+            token TEXT PRIMARY KEY,
+            digest TEXT NOT NULL,
+            done_ms INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX dynamodb_transactions_done ON dynamodb_transactions (done_ms)",
+    ),
 )
 
 VERSION = len(_STEPS)

@@ -52,7 +52,7 @@ def item_context(
         leading = _of_query(parameters, partition_key)
     if leading:
         found["dynamodb:LeadingKeys"] = tuple(sorted(leading))
-    attributes = {name for key in keys for name in key} | {*_attributes(parameters)}
+    attributes = {str(name) for key in keys for name in key} | {*_attributes(parameters)}
     if attributes:
         found["dynamodb:Attributes"] = tuple(sorted(attributes))
     for name in ("Select", "ReturnValues", "ReturnConsumedCapacity"):
@@ -117,7 +117,7 @@ def _attributes(parameters: Mapping[str, Any]) -> Iterator[str]:
     yield from (str(one) for one in _list("AttributesToGet", parameters.get("AttributesToGet")))
     for name in ("AttributeUpdates", "Expected", "KeyConditions", "QueryFilter", "ScanFilter"):
         if parameters.get(name) is not None:
-            yield from _mapping(name, parameters[name])
+            yield from (str(one) for one in _mapping(name, parameters[name]))
 
 
 def _names(parameters: Mapping[str, Any]) -> Mapping[str, Any]:

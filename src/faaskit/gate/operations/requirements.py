@@ -51,10 +51,10 @@ def requirements(
     """
     if not _is_name(call.service) or not _is_name(call.operation):
         refuse(f"{excerpt(call.service)}:{excerpt(call.operation)} is no operation of AWS's")
-    known = table(call.service)
-    asks = None if known is None else known.operations.get(call.operation)
+    service = table(call.service)
+    asks = None if service is None else service.operations.get(call.operation)
     if asks is None:
-        prefix = call.service if known is None else known.prefix
+        prefix = call.service if service is None else service.prefix
         action = f"{prefix}:{call.operation}"
         note = (
             f"The gate does not know what {call.service}'s {call.operation} is about: a role must "
@@ -67,7 +67,7 @@ def requirements(
         for parameters in _each(given, one.each):
             if not _applies(one, parameters):
                 continue
-            resource: str | None = "*"
+            resource = "*"
             if one.on is not None:
                 resource = arn_of(one.on, parameters, region=call.region or region, account=account)
             context = _context(one, parameters)
@@ -76,8 +76,8 @@ def requirements(
                 context |= item_context(call.operation, parameters, key)
             elif one.special == "iterator":
                 iterator = parameters.get("ShardIterator")
-                resource = resolve("stream", iterator) if isinstance(iterator, str) else None
-                resource = resource or "*"
+                known = resolve("stream", iterator) if isinstance(iterator, str) else None
+                resource = known or "*"
             found.append(Requirement(one.action, resource, context))
             if len(found) > _MOST:
                 refuse(f"{call.operation} names over {_MOST} resources")
