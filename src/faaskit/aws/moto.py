@@ -23,7 +23,7 @@ from faaskit.runtimes.contract import ServiceCall, ServiceReply
 __all__ = ["Moto"]
 
 _STARTS_WITHIN_SECONDS = 60
-_ADDRESS = "http://moto.invalid"
+_ADDRESS = "http://localhost"  # moto takes another host for the name of a bucket
 
 
 class Moto:
@@ -174,7 +174,7 @@ class _Connection(http.client.HTTPConnection):
     auto_open = 0  # there is no address to connect to again
 
     def __init__(self, connected: socket.socket) -> None:
-        super().__init__("moto.invalid")
+        super().__init__("localhost")
         self.sock = connected
 
 
