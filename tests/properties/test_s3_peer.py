@@ -82,7 +82,8 @@ class _Machine(RuleBasedStateMachine):
     def both(self, method: str, *, theirs: dict[str, Any] | None = None, **given: Any) -> Any:
         """Call both; return both outputs, or the code that they share."""
         answers = []
-        for client, more in ((self.ours, {}), (self.moto, theirs or {})):
+        places: list[tuple[Any, dict[str, Any]]] = [(self.ours, {}), (self.moto, theirs or {})]
+        for client, more in places:
             try:
                 answers.append(getattr(client, method)(Bucket=_BUCKET, **{**given, **more}))
             except ClientError as error:
@@ -100,13 +101,13 @@ class _Machine(RuleBasedStateMachine):
         metadata=st.dictionaries(st.sampled_from(["a", "b-c"]), st.sampled_from(["1", "two"])),
     )
     def put(self, key: str, body: bytes, kind: str | None, metadata: dict[str, str]) -> None:
-        more = {} if kind is None else {"ContentType": kind}
+        more: dict[str, Any] = {} if kind is None else {"ContentType": kind}
         mine, expected = self.both("put_object", Key=key, Body=body, Metadata=metadata, **more)
         assert mine["ETag"] == expected["ETag"]
 
     @rule(key=_keys, span=_ranges)
     def get(self, key: str, span: str | None) -> None:
-        more = {} if span is None else {"Range": span}
+        more: dict[str, Any] = {} if span is None else {"Range": span}
         found = self.both("get_object", Key=key, **more)
         if found is not None:
             mine, expected = found
@@ -141,6 +142,9 @@ class _Machine(RuleBasedStateMachine):
     def delete_several(self, keys: list[str], quiet: bool) -> None:
         wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": quiet}
         mine, expected = self.both("delete_objects", Delete=wanted)
+        if quiet:  # moto tells of them all the same
+            assert "Deleted" not in mine
+            return
         assert [one["Key"] for one in mine.get("Deleted", ())] == [
             one["Key"] for one in expected.get("Deleted", ())
         ]
@@ -235,6 +239,6 @@ def test_the_same_calls_have_the_same_answers(moto: Any) -> None:
         pass
 
     Machine.moto = moto
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Machine, settings=settings(max_examples=12, stateful_step_count=20, deadline=None)
     )

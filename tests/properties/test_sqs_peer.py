@@ -1,7 +1,7 @@
 """
 Sequences of SQS's calls, side by side on moto and on the app's own queues.
 
-What is left out is what the two are known to differ in: docs/queues-streams-buses.md lists it.
+What is left out is what the two are known to differ in: docs/differences.md lists it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from . import shapes
+
 # What only botocore's users need is imported when botocore is: its memory would be copied into
 # every environment.
 if TYPE_CHECKING:
@@ -126,8 +128,6 @@ class _Hook:
         from botocore.awsrequest import AWSResponse  # type: ignore[import-untyped,unused-ignore]
         from botocore.compat import HTTPHeaders  # type: ignore[import-untyped,unused-ignore]
 
-        from . import shapes
-
         parameters = dict(context[_PARAMETERS])
         if context.get("encoding_type_auto_set"):
             parameters.pop("EncodingType", None)  # botocore's own wish, about XML
@@ -167,8 +167,6 @@ def _session(request_signer: Any) -> str:
 
 
 def _output(model: Any, output: dict[str, Any], payload: bytes | None) -> dict[str, Any]:
-    from . import shapes
-
     shape = model.output_shape
     if shape is None:
         return {name: value for name, value in output.items() if name == "ResponseMetadata"}
@@ -193,8 +191,6 @@ def _payload(member: Any, model: Any, payload: bytes) -> Any:
 def _failure(model: Any, failure: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Return the HTTP status and the parsed body of an error, as AWS's would be."""
     import http.client
-
-    from . import shapes
 
     code, message = failure["code"], failure["message"]
     details = failure.get("details") or {}

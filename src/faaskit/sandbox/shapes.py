@@ -4,21 +4,21 @@ AWS's parameters as JSON, and back, told apart by botocore's shapes. Imports not
 A blob is a base64 text and a timestamp an ISO 8601 one; the blob that is an operation's payload
 (PutObject's Body) travels beside the parameters. Used on both sides of the channel, and in the
 app for its endpoint, so that no value is ever guessed at.
+
+A template imports this before it is shut in, and what it needs itself with its first call: most
+functions never make one, and each would carry it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
 __all__ = ["ShapeError", "payload_name", "read", "split", "write"]
 
-_UTC = dt.timezone.utc
 # Deeper is no request of AWS's; a recursive shape (DynamoDB's AttributeValue) ends at 32.
 _DEPTH = 64
 
@@ -108,6 +108,8 @@ def _check(value: Any, kind: Any, shape: Any) -> None:
 def _write_leaf(shape: Any, value: Any) -> Any:
     kind = shape.type_name
     if kind == "blob":
+        import base64
+
         return base64.b64encode(_bytes(value)).decode("ascii")
     if kind == "timestamp":
         return _iso8601(value)
@@ -121,6 +123,9 @@ def _read_leaf(shape: Any, value: Any) -> Any:
     if kind == "blob":
         if isinstance(value, bytes):
             return value
+        import base64
+        import binascii
+
         _check(value, str, shape)
         try:
             return base64.b64decode(value, validate=True)
@@ -142,20 +147,24 @@ def _bytes(value: Any) -> bytes:
 
 
 def _iso8601(value: Any) -> str:
+    import datetime as dt
+
     if not isinstance(value, dt.datetime):
         if isinstance(value, (int, float)):
-            value = dt.datetime.fromtimestamp(value, _UTC)
+            value = dt.datetime.fromtimestamp(value, dt.timezone.utc)
         else:
             from botocore.utils import parse_timestamp  # type: ignore[import-untyped,unused-ignore]
 
             value = parse_timestamp(value)
     if value.tzinfo is None:
         value = value.astimezone()  # botocore takes a naive one for local time
-    value = value.astimezone(_UTC)
+    value = value.astimezone(dt.timezone.utc)
     return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
 
 
 def _moment(shape: Any, value: Any) -> dt.datetime:
+    import datetime as dt
+
     if isinstance(value, dt.datetime):
         return value
     _check(value, str, shape)
@@ -164,4 +173,4 @@ def _moment(shape: Any, value: Any) -> dt.datetime:
     except ValueError as error:
         msg = f"{shape.name} is no ISO 8601 time"
         raise ShapeError(msg) from error
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=_UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.timezone.utc)
