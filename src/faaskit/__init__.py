@@ -9,8 +9,9 @@ The rooms, from the top; each imports only from those below it:
 - ``cli``: the command
 - ``testing``: for users' own tests
 - ``app``: ties functions, resources and triggers together
-- ``events``: event shapes, triggers, asynchronous delivery
-- ``resources``: buckets, durable, in a state folder
+- ``aws``: where calls go that are about none of the app's resources; the owner's boto3 clients
+- ``events``: event shapes, triggers, schedules, asynchronous delivery
+- ``resources``: buckets, tables, queues, streams, buses, durable, in a state folder
 - ``functions``: ``@function`` and the handle that it makes
 - ``gate``: decides each service call by a role, then has it carried out
 - ``invoke``: the Invoker and what it returns
