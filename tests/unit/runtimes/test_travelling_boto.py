@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from faaskit.runtimes.boto import ShapeError, boto_recipe, payload_name, read, split
 
-_KEYS = {"aws_access_key_id": "AKIASECRET", "aws_secret_access_key": "secret"}
+_KEYS: Any = {"aws_access_key_id": "AKIASECRET", "aws_secret_access_key": "secret"}
 _models = botocore.session.Session()
 
 
