@@ -48,9 +48,8 @@ def change_output(write: Write, done: Change, asked: str) -> dict[str, Any]:
     attributes = _attributes(write, done)
     if attributes:
         output["Attributes"] = attributes
-    told = consumed(asked, write.table, units_of(done))
-    if told is not None:
-        output["ConsumedCapacity"] = told
+    if asked != "NONE":
+        output["ConsumedCapacity"] = consumed(asked, write.table, units_of(done))
     return output
 
 
@@ -59,10 +58,9 @@ def read_output(read: Read, item: Item | None, asked: str) -> dict[str, Any]:
     output: dict[str, Any] = {}
     if item is not None:
         output["Item"] = item if read.paths is None else picked(item, read.paths)
-    units = read_units(item_size(item or {}), consistent=read.consistent)
-    told = consumed(asked, read.table, units)
-    if told is not None:
-        output["ConsumedCapacity"] = told
+    if asked != "NONE":
+        units = read_units(item_size(item or {}), consistent=read.consistent)
+        output["ConsumedCapacity"] = consumed(asked, read.table, units)
     return output
 
 

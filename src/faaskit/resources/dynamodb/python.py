@@ -105,7 +105,7 @@ def _to_number(value: Any) -> str:
             msg = f"{value!r} is no number that DynamoDB has: store None, or a text"
             raise ValueError(msg)
         return str(value)
-    if isinstance(value, SupportsIndex):
+    if isinstance(value, (int, SupportsIndex)):  # the second takes its time
         return _int_text(value)
     msg = (
         f"DynamoDB has no type for {type(value).__name__} ({value!r:.100}): it has texts, bytes, "
