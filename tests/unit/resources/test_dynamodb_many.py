@@ -78,6 +78,15 @@ def test_begins_with_on_keys(bench: Bench) -> None:
         return [item["name"]["S"] for item in output["Items"]]
 
     assert query("a") == ["a", "ab"]
+    with_bytes = bench.app.table("bytes", partition_key="id", sort_key=("at", "B"))
+    for at in (b"a", b"a\xff", b"a\xff\x00", b"a\xff\xff", b"b", b"\xff", b"\xff\xff"):
+        with_bytes.put({"id": "x", "at": at})
+
+    def beginning(prefix: bytes) -> list[bytes]:
+        return [item["at"] for item in with_bytes.query("x", begins_with=prefix)]
+
+    assert beginning(b"a\xff") == [b"a\xff", b"a\xff\x00", b"a\xff\xff"]
+    assert beginning(b"\xff") == [b"\xff", b"\xff\xff"]
     assert query("\U0010ffff") == ["\U0010ffff", "\U0010ffffx"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -227,10 +228,16 @@ def test_lists_that_double_are_refused_before_they_are_put_together(bench: Bench
     many = {"L": [{"NULL": True}] * 150_000}
     bench.call("PutItem", TableName="people", Item={"id": {"S": "a"}, "b": many})
     expression = "SET " + ", ".join(f"a{number} = list_append(b, b)" for number in range(100))
-    message = bench.failure(
-        "UpdateItem", TableName="people", Key=text(id="a"), UpdateExpression=expression
-    ).message
+    tracemalloc.start()
+    try:
+        message = bench.failure(
+            "UpdateItem", TableName="people", Key=text(id="a"), UpdateExpression=expression
+        ).message
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert message == "Item size to update has exceeded the maximum allowed size"
+    assert most < 120_000_000  # 100 lists of twice as many would be 240 MB more
 
 
 def test_updates_do_not_nest_without_end(bench: Bench) -> None:
