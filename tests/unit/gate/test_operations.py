@@ -16,6 +16,7 @@ from faaskit.gate.operations.table import SERVICES, Ask, Table, table
 from faaskit.gate.resource_policies import ResourcePolicies
 from faaskit.gate.service import Caller, Refusal, Requirement
 from faaskit.iam import Role, allow
+from faaskit.resources.dynamodb.numbers import canonical
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 from faaskit.testing import FakeClock
 
@@ -455,6 +456,59 @@ def test_conditions_look_into_the_request() -> None:
     }
     # Not known which one is the partition key: each value counts, so that less is allowed.
     assert context(None)["dynamodb:LeadingKeys"] == ("3", "me")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ({"N": "1.0"}, "1"),
+        ({"N": "+10e-1"}, "1"),
+        ({"N": "001"}, "1"),
+        ({"N": "1E2"}, "100"),
+        ({"N": "-0.0"}, "0"),
+        ({"N": "-.50"}, "-0.5"),
+        ({"B": "AB=="}, "AA=="),
+        ({"S": "1.0"}, "1.0"),
+    ],
+)
+def test_a_deny_on_a_key_is_not_evaded_by_another_spelling(
+    value: dict[str, str], kept: str
+) -> None:
+    """What is decided is the key that DynamoDB takes it for."""
+    call = ServiceCall("dynamodb", "GetItem", {"TableName": "t", "Key": {"pk": value}})
+    (one,) = requirements(call, region=_REGION, account=_ACCOUNT, resolve=lambda *_: "pk")
+    assert one.context["dynamodb:LeadingKeys"] == (kept,)
+    denied = {
+        "Effect": "Deny",
+        "Action": "dynamodb:*",
+        "Resource": "*",
+        "Condition": {"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": [kept]}},
+    }
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    assert _serve(call, [_policy([everything])]) is None
+    assert _serve(call, [_policy([everything, denied])]) == "AccessDeniedException"
+
+
+@given(st.from_regex(r"[+-]?[0-9]{1,8}(\.[0-9]{0,8})?([eE][+-]?[0-9]{1,3})?", fullmatch=True))
+def test_numbers_are_spelt_as_tables_keep_them(text: str) -> None:
+    """As an embedded table writes the same number; what it refuses is refused."""
+    call = ServiceCall("dynamodb", "GetItem", {"TableName": "t", "Key": {"pk": {"N": text}}})
+    try:
+        kept = canonical(text)
+    except Refusal:
+        with pytest.raises(Refusal):
+            requirements(call, region=_REGION, account=_ACCOUNT, resolve=lambda *_: "pk")
+        return
+    (one,) = requirements(call, region=_REGION, account=_ACCOUNT, resolve=lambda *_: "pk")
+    assert one.context["dynamodb:LeadingKeys"] == (kept,)
+
+
+@pytest.mark.parametrize("text", ["1e999999999999", "9" * 10_000, "NaN", "Infinity", "1_0", "٣"])
+def test_numbers_that_are_none(text: str) -> None:
+    """Refused, at no cost."""
+    call = ServiceCall("dynamodb", "GetItem", {"TableName": "t", "Key": {"pk": {"N": text}}})
+    with pytest.raises(Refusal):
+        requirements(call, region=_REGION, account=_ACCOUNT, resolve=lambda *_: "pk")
 
 
 def test_what_the_table_lacks_is_asked_for_on_everything() -> None:

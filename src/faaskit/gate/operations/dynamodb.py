@@ -8,8 +8,10 @@ known.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from faaskit.gate.operations.resources import refuse
@@ -28,6 +30,9 @@ _WORDS = frozenset({"SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWE
 # A name that stands at the beginning of a path: no value, no function, no later part.
 _NAME = re.compile(r"(?<![\w:.#])(#?[A-Za-z_]\w*)(?!\w)(?!\s*\()")
 _EQUALS = re.compile(r"(?<![\w:.#])(#?[A-Za-z_]\w*)\s*=\s*(:\w+)")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,12})?")
+_LONGEST_NUMBER = 400  # characters; its digits are 38 at the most
+_LEAST, _MOST = -130, 125  # powers of ten
 _LONGEST = 4096  # bytes of an expression, DynamoDB's limit
 
 
@@ -136,11 +141,41 @@ def _value(value: object, *, sure: bool) -> Iterator[str]:
     """Yield what a key's value is as text; only text, numbers and binary are keys."""
     if isinstance(value, Mapping):
         for kind in ("S", "N", "B"):
-            if isinstance(value.get(kind), str):
-                yield value[kind]
+            text = value.get(kind)
+            if isinstance(text, str):
+                yield _SPELLED[kind](text)
                 return
     if sure:
         refuse(f"{excerpt(value)} is no value of a partition key")
+
+
+def _number(text: str) -> str:
+    """
+    Return a number as DynamoDB keeps it: 1, for 1.0 and 10e-1.
+
+    A Deny on a key must not be evaded by another way of writing it.
+    """
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+        refuse(f"{excerpt(text)} is no number that DynamoDB takes")
+    value = Decimal(text)
+    if not value:
+        return "0"
+    if not _LEAST <= value.adjusted() <= _MOST:
+        refuse(f"{excerpt(text)} is out of the range of DynamoDB's numbers")
+    plain = format(value, "f")
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return plain.removeprefix("+")
+
+
+def _binary(text: str) -> str:
+    """Return base64 as it is written: its last bits may be anything, and mean nothing."""
+    try:
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode()
+    except ValueError:
+        refuse(f"{excerpt(text)} is no base64 text")
+
+
+_SPELLED: Mapping[str, Callable[[str], str]] = {"S": str, "N": _number, "B": _binary}
 
 
 def _mapping(name: str, value: object) -> Mapping[str, Any]:
