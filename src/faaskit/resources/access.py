@@ -29,6 +29,11 @@ _MOST_OF_ONE_FUNCTION = 10_000
 _WRITE_AFTER_MS = 5_000
 
 
+def _writable(name: str) -> str:
+    """Return a function's own text as a database and a terminal can take it: no lone surrogates."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
+
+
 class AccessRecord:
     """
     Each permission that a function asked for, with the latest decision.
@@ -52,7 +57,7 @@ class AccessRecord:
         """Remember what a function asked for; never raises for the state's sake."""
         seen = self._seen[function]
         for one in permissions:
-            what = (one.action, one.resource)
+            what = (_writable(one.action), _writable(one.resource))
             if seen.get(what) == one.effect or len(seen) >= _MOST_OF_ONE_FUNCTION:
                 continue
             seen[what] = one.effect

@@ -86,3 +86,18 @@ def test_a_disk_that_fails_is_told_and_fails_no_call(
     record.write()
     assert "could not be written down" in caplog.text
     state.close()
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """A function chooses the names it asks for: half a surrogate pair must not lose the others."""
+    folder = tmp_path / "state"
+    record, state, _ = _record(folder)
+    record.note("f", [_GET, Permission("s3:GetObject", "arn:aws:s3:::b/\ud800", "ImplicitDeny")])
+    record.write()
+    state.close()
+    again, state, _ = _record(folder)
+    assert {one.resource for one in again.asked("f")} == {
+        "arn:aws:s3:::b/k",
+        "arn:aws:s3:::b/\\ud800",
+    }
+    state.close()
