@@ -90,6 +90,11 @@ class DynamoDbService:
             return False
         return any(self._tables.named(name) is not None for _, name in _named(call))
 
+    def partition_of(self, arn: str) -> str | None:
+        """Return the name of a table's partition key, by the ARN of it or of an index."""
+        name = self._tables.named(arn.partition("/index/")[0])
+        return None if name is None else self._tables.tables[name].settings.partition.name
+
     def discloses(self, call: ServiceCall, failure: ServiceFailure) -> Requirement | None:  # noqa: ARG002
         """Return None: DynamoDB tells everyone who may call what is wrong."""
         return None

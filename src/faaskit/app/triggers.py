@@ -1,0 +1,243 @@
+"""What invokes an app's functions: which functions there are, and their triggers."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from typing_extensions import Unpack
+
+from faaskit.app.resources import Resources
+from faaskit.clock import Clock
+from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.notifications import BucketTriggers
+from faaskit.events.s3 import rule
+from faaskit.events.scheduler import Schedule, Scheduler
+from faaskit.events.schedules import next_fire
+from faaskit.exceptions import DefinitionError
+from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
+from faaskit.invoke import Invoker
+from faaskit.resources.bucket import Bucket
+from faaskit.resources.state import State
+from faaskit.runtimes.contract import ServiceCall, ServiceReply
+
+__all__ = ["Triggers"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_F = TypeVar("_F")
+
+
+class Triggers(Resources):
+    """
+    The chapter of App on its functions and what invokes them.
+
+    Args:
+        name: The app's.
+        region: Of the app.
+        account: Of the app.
+        state: The folder where events are kept; None: a temporary one.
+        clock: Decides when they are due.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        account: str,
+        state: str | os.PathLike[str] | None,
+        clock: Clock,
+    ) -> None:
+        super().__init__(name, region, account)
+        self._functions: dict[str, Function] = {}
+        self._definitions: dict[str, int] = {}
+        self._state = State(state, app=self.name)
+        self._clock = clock
+        self._queue = AsynchronousQueue(self._state, clock)
+        self._triggers = BucketTriggers(self._queue, region=region, account=account)
+        self._schedules = Scheduler(
+            self._queue, self._state, clock, next_fire, region=region, account=account
+        )
+
+    @property
+    @abstractmethod
+    def invoker(self) -> Invoker:
+        """What runs the app's functions."""
+
+    @abstractmethod
+    def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:
+        """Answer a service call that a running function makes: by its role, and never raising."""
+
+    @abstractmethod
+    def send(self, function: Function, event: bytes) -> str:
+        """Accept an asynchronous invocation; it is durable when this returns."""
+
+    @overload
+    def function(
+        self, handler: Callable[_P, _R], /, **settings: Unpack[Settings]
+    ) -> Function[_P, _R]: ...
+
+    @overload
+    def function(
+        self, handler: None = None, /, **settings: Unpack[Settings]
+    ) -> Callable[[Callable[_P, _R]], Function[_P, _R]]: ...
+
+    def function(
+        self, handler: Callable[..., Any] | None = None, /, **settings: Unpack[Settings]
+    ) -> Any:
+        """
+        Make a handler a function of this app: ``@app.function`` or ``@app.function(…)``.
+
+        Args:
+            handler: What is decorated.
+            settings: The parameters of ``faaskit.function``.
+
+        Returns:
+            The Function; without a handler, the decorator.
+
+        Raises:
+            DefinitionError: A parameter out of AWS's range; or the app has a function of
+                that name, defined elsewhere.
+        """
+        return define(handler, owner=self, **settings)
+
+    def add_function(
+        self,
+        name: str,
+        *,
+        code: str | os.PathLike[str],
+        handler: str,
+        **settings: Unpack[FolderSettings],
+    ) -> Function:
+        """
+        Make a function of code that was written for AWS: a folder and a handler in it.
+
+        Nothing of it is imported in this process: its INIT code runs in the sandbox alone,
+        under the function's role.
+
+        Args:
+            name: Of the function.
+            code: The folder; its modules come before those that are installed.
+            handler: AWS's form: ``lambda_function.lambda_handler``, ``folder/module.function``.
+            settings: The other parameters of ``faaskit.function``.
+
+        Raises:
+            DefinitionError: There is no such folder; a parameter out of AWS's range; or the
+                app has a function of that name, defined elsewhere.
+        """
+        return define_in_folder(name, code, handler, owner=self, **settings)
+
+    @property
+    def functions(self) -> Mapping[str, Function]:
+        """The app's functions, by name."""
+        return MappingProxyType(self._functions)
+
+    def adopt(self, function: Function) -> None:
+        """
+        Take a function in, under its name.
+
+        Raises:
+            DefinitionError: The name is another function's, of another module or place.
+        """
+        with self._lock:
+            known = self._functions.get(function.name)
+            if known is not None and _origin(known) != _origin(function):
+                msg = (
+                    f"App({self.name!r}) has a function {function.name!r} already, that of "
+                    f"{_origin(known)}; this one is {_origin(function)}: pass name='…' to one"
+                )
+                raise DefinitionError(msg)
+            if known is not function:
+                self._definitions[function.name] = self._definitions.get(function.name, 0) + 1
+            self._functions[function.name] = function
+
+    def schedule(
+        self,
+        expression: str,
+        *,
+        name: str | None = None,
+        timezone: str = "UTC",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        flexible_window: int | None = None,
+        input: Any = None,  # noqa: A002 - AWS's word
+        max_event_age: int = 86_400,
+    ) -> Callable[[_F], _F]:
+        """
+        Have a function invoked, asynchronously, by the clock.
+
+        A decorator that goes on top of ``@app.function``, and returns the function.
+
+        Args:
+            expression: ``rate(5 minutes)``, ``cron(0 8 ? * MON-FRI *)`` or
+                ``at(2026-01-01T08:00:00)``, as EventBridge takes them.
+            name: Of the schedule, 1 to 64 of ``[0-9A-Za-z_.-]``; by default the function's.
+                When it fired last is kept under its name.
+            timezone: IANA's name; what ``cron`` and ``at`` are read in.
+            start: It does not fire before; aware.
+            end: It does not fire after; aware.
+            flexible_window: Minutes within which an event is delivered, 1 to 1440.
+            input: The event, anything that JSON has; by default EventBridge's "Scheduled
+                Event". ``<aws.scheduler.scheduled-time>`` and its kin are replaced in it.
+            max_event_age: What was missed while no process was up is delivered late, unless
+                it is older than that, 60 to 86400 seconds.
+
+        Raises:
+            DefinitionError: EventBridge does not take one of these; what is decorated is not
+                a function of this app; or the name is another schedule's.
+        """
+        text = None if input is None else json.dumps(input)
+
+        def register(function: _F) -> _F:
+            with self._lock:
+                owner, definition = self._own(function, f"{expression!r}", "@app.schedule")
+                chosen = name or self._schedules.free_name(owner, definition)
+                schedule = Schedule(
+                    name=chosen,
+                    function=owner,
+                    definition=definition,
+                    expression=expression,
+                    timezone=timezone,
+                    start=start,
+                    end=end,
+                    flexible_window=flexible_window,
+                    input=text,
+                    max_event_age=max_event_age,
+                )
+                self._schedules.add(schedule)
+            return function
+
+        return register
+
+    def add_bucket_trigger(
+        self, bucket: Bucket, events: tuple[str, ...], *, prefix: str, suffix: str, function: Any
+    ) -> None:
+        """Have a function invoked for a bucket's events: what ``bucket.on`` does."""
+        wanted = rule(events, prefix=prefix, suffix=suffix)
+        with self._lock:
+            name, definition = self._own(function, f"bucket {bucket.name!r}", "@bucket.on")
+            self._triggers.add(bucket.name, wanted, name, definition)
+
+    def _own(self, function: Any, who: str, decorator: str) -> tuple[str, int]:
+        """Return the name of a function of this app, and the number of its definition."""
+        name = getattr(function, "name", None)
+        if not isinstance(name, str) or self._functions.get(name) is not function:
+            what = getattr(function, "__qualname__", None) or repr(function)
+            msg = (
+                f"{what} is not a function of App({self.name!r}), so {who} can't invoke it: "
+                f"put @app.function beneath {decorator}"
+            )
+            raise DefinitionError(msg)
+        return name, self._definitions[name]
+
+
+def _origin(function: Function) -> str:
+    """Return where a function was defined, as ``module.qualified.name``."""
+    # A handler need not be a def: what calls itself nothing goes by the function's name.
+    return f"{function.__module__}.{getattr(function, '__qualname__', function.name)}"
