@@ -81,7 +81,7 @@ DEFAULT_RUNTIME: Final = f"python{sys.version_info.major}.{sys.version_info.mino
 
 # Settings that are checked and kept but change nothing yet. Whoever makes one work takes
 # it out of here; until then, giving it warns.
-NOT_YET: Final = frozenset({"dead_letter", "layers", "on_failure", "on_success"})
+NOT_YET: Final = frozenset({"layers"})
 
 # What Lambda sets itself and lets nobody set. PATH, TZ, PYTHONPATH, LD_LIBRARY_PATH and
 # the like are set by Lambda too, but a function may replace them: they are not here.

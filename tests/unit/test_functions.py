@@ -203,20 +203,6 @@ def test_what_is_no_handler(target: Any) -> None:
         function(target)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "setting"),
-    [
-        ({"on_success": "arn:aws:sqs:us-east-1:123456789012:q"}, "on_success"),
-        ({"on_failure": "arn:aws:sqs:us-east-1:123456789012:q"}, "on_failure"),
-    ],
-)
-def test_a_parameter_without_effect_warns(parameters: dict[str, Any], setting: str) -> None:
-    """What is checked and kept but changes nothing yet is said, where it is declared."""
-    with pytest.warns(UserWarning, match=f"'echo': {setting} has no effect") as seen:
-        function(echo, **parameters)
-    assert [warning.filename for warning in seen] == [__file__]
-
-
 def test_a_parameter_without_effect_at_its_default_is_silent() -> None:
     """Who writes the default out is not warned."""
     with warnings.catch_warnings():

@@ -19,19 +19,22 @@ from faaskit.aws.clients import Clients
 from faaskit.aws.places import elsewhere
 from faaskit.clock import Clock, SystemClock
 from faaskit.events.asynchronous import DeadEvent, PendingEvent
+from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
+from faaskit.events.targets import Parcel
 from faaskit.exceptions import DefinitionError, FaaskitError
 from faaskit.functions import Function
 from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
+from faaskit.gate.lineage import behind, current
 from faaskit.gate.resource_policies import ResourcePolicies
 from faaskit.gate.service import Caller, Refusal
 from faaskit.gate.sessions import Sessions
 from faaskit.gate.sts import StsService
 from faaskit.iam.policies import Policy, PolicyLike
 from faaskit.iam.roles import Role
-from faaskit.iam.statements import HasArn
+from faaskit.iam.statements import HasArn, allow
 from faaskit.iam.suggestion import Suggestion, suggest
 from faaskit.invoke import Invocation, Invoker
 from faaskit.names import DEFAULT_ACCOUNT, DEFAULT_REGION
@@ -100,13 +103,15 @@ class App(Triggers):
         self._elsewhere = None if aws is None else elsewhere(aws, region=region, account=account)
         self._gate = self._make_gate()
         self._clients = Clients(self.perform, region=region)
-        self._deliverer: Deliverer[Function, Invocation] = Deliverer(
+        attempts: Attempts[Function, Invocation] = Attempts(
             self._queue,
-            lambda: self._state.changes,
             functions=lambda: dict(self._functions),
             invoke=self._invoke,
+            forward=self._forward,
             clock=self._clock,
-            timed=(self._schedules,),
+        )
+        self._deliverer: Deliverer[Invocation] = Deliverer(
+            (attempts,), lambda: self._state.changes, clock=self._clock, timed=(self._schedules,)
         )
         self._access = AccessRecord(self._state, self._clock)
         self._key = os.urandom(16).hex()
@@ -323,6 +328,29 @@ class App(Triggers):
         self._refuse_inside("dead()")
         return self._queue.dead()
 
+    def redrive(self, dead: DeadEvent) -> str:
+        """
+        Have an event that was given up delivered again, with all its attempts anew.
+
+        Args:
+            dead: One of ``dead()``.
+
+        Returns:
+            Its new request id.
+
+        Raises:
+            FaaskitError: It is not among the dead any more; or inside a function.
+        """
+        self._refuse_inside("redrive()")
+        request_id = self._queue.redrive(dead)
+        if request_id is None:
+            msg = (
+                f"event {dead.request_id} is not among those that App({self.name!r}) gave up: it "
+                "was redriven already, or is older than the last 1,000"
+            )
+            raise FaaskitError(msg)
+        return request_id
+
     def suggest_policy(self, function: Function) -> Suggestion:
         """
         Return what a function's role should allow, going by what it asked for.
@@ -377,7 +405,9 @@ class App(Triggers):
             principal = self._principal(function, call)
         except Refusal as refusal:
             return ServiceReply(failure=refusal.failure)
-        reply = self._gate.serve(principal, call)
+        # What a function causes that nobody sent has at least this one behind it.
+        with behind(max(1, current())):
+            reply = self._gate.serve(principal, call)
         self._access.note(function.name, reply.permissions)
         return reply
 
@@ -431,6 +461,15 @@ class App(Triggers):
         parameters = {"FunctionName": function.name, "InvocationType": "Event"}
         output = ask(self, "lambda", "Invoke", parameters, event).output
         return str(output["ResponseMetadata"]["RequestId"])
+
+    def _forward(self, function: str, parcel: Parcel) -> ServiceReply:
+        """Send a record to a destination: under the role of the function that it is about."""
+        owner = self._functions.get(function)
+        if owner is None:
+            return self.perform(parcel.call)
+        # To name a destination allows it, as AWS CDK does; a Deny or a boundary still holds.
+        role = owner.role.with_statements(allow(parcel.action, on=parcel.resource))
+        return self._gate.serve(Principal(role, owner.name, owner.arn), parcel.call)
 
     def _invoke(self, function: Function, event: Any, request_id: str) -> Invocation:
         return self.invoker.invoke(function, event, request_id=request_id)

@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 from faaskit.app.resources import Resources
 from faaskit.clock import Clock
 from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.attempts import check_destinations
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
 from faaskit.events.scheduler import Schedule, Scheduler
@@ -145,6 +146,7 @@ class Triggers(Resources):
         Raises:
             DefinitionError: The name is another function's, of another module or place.
         """
+        check_destinations(function)
         with self._lock:
             known = self._functions.get(function.name)
             if known is not None and _origin(known) != _origin(function):

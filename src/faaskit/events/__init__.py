@@ -5,7 +5,9 @@ Rules are pure: ``schedules.py`` (when a schedule fires), ``s3.py`` (which event
 which rules may stand side by side, what a record looks like), ``retries.py`` (when an
 asynchronous invocation is tried again). ``scheduler.py`` fires schedules, and
 ``notifications.py`` turns the changes of a bucket into events. ``asynchronous.py`` is the
-durable queue that events wait in; ``delivery.py`` takes them out of it and invokes.
+durable queue that events wait in, ``attempts.py`` tries those that are due, and what follows
+of them (``records.py``) goes to destinations (``targets.py``). ``delivery.py`` carries out
+whatever is due, of every kind of work (``work.py``).
 
 What must never happen here: an event that is lost, or one that is counted as delivered
 before its invocation has ended.

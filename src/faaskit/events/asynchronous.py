@@ -1,6 +1,9 @@
 """
 The durable queue of asynchronous invocations, a table of the state folder.
 
+What goes to a queue, bus or bucket instead of a function, such as the record of a failure, waits
+in it, too: an event with a *target*, sent under the role of the function that it is about.
+
 An event is claimed by one process at a time, for one attempt. The claim carries the
 process's token, whose lock the kernel lets go of when the process dies: a claim by one
 that is gone is taken over at the next look, with no lease to wait for and none to renew.
@@ -12,21 +15,30 @@ a process dies between the end of an invocation and its being noted here.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms
-from faaskit.events.retries import Again, Reason, Verdict
+from faaskit.events.retries import Again, Verdict
+from faaskit.events.targets import Target
 from faaskit.exceptions import PayloadError
+from faaskit.gate.lineage import current
 from faaskit.resources.state import State
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["MAX_EVENT_BYTES", "AsynchronousQueue", "DeadEvent", "Delivery", "PendingEvent"]
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "AsynchronousQueue",
+    "DeadEvent",
+    "Delivery",
+    "Onward",
+    "PendingEvent",
+]
 
 MAX_EVENT_BYTES = 1_048_576
 _KEPT_DEAD = 1000
@@ -53,6 +65,7 @@ class PendingEvent:
         due: When it is tried next, at the earliest; aware.
         attempts: How many failed so far.
         under_way: Whether some process is at it.
+        target: The ARN that it goes to; empty for an invocation of the function.
     """
 
     request_id: str
@@ -62,6 +75,7 @@ class PendingEvent:
     due: datetime
     attempts: int
     under_way: bool
+    target: str = ""
 
 
 @frozen
@@ -77,6 +91,8 @@ class DeadEvent:
         attempts: How many failed.
         reason: Why it was not tried again.
         detail: What was wrong the last time.
+        target: The ARN that it was to go to; empty for an invocation of the function.
+        id: For ``redrive``.
     """
 
     request_id: str
@@ -85,8 +101,10 @@ class DeadEvent:
     accepted: datetime
     died: datetime
     attempts: int
-    reason: Reason
+    reason: str
     detail: str
+    target: str = ""
+    id: int = 0
 
 
 @frozen
@@ -101,6 +119,8 @@ class Delivery:
         fresh: Whether this is the first try of all.
         owner: The claiming process's token.
         claim: The number of the claim.
+        target: JSON of where it goes; None for an invocation of the function.
+        depth: How many invocations stand behind it.
     """
 
     id: int
@@ -114,6 +134,22 @@ class Delivery:
     fresh: bool
     owner: str
     claim: int
+    target: str | None = None
+    depth: int = 0
+
+
+@frozen
+class Onward:
+    """
+    What follows from the end of a delivery, in one transaction with it.
+
+    Attributes:
+        target: Where it goes, as JSON.
+        content: What goes there.
+    """
+
+    target: str
+    content: bytes = field(repr=False)
 
 
 class AsynchronousQueue:
@@ -149,6 +185,8 @@ class AsynchronousQueue:
         event: bytes,
         *,
         due: datetime | None = None,
+        target: str | None = None,
+        depth: int | None = None,
     ) -> str:
         """
         Accept an event as a part of the transaction that it follows from.
@@ -158,6 +196,9 @@ class AsynchronousQueue:
             function: Its name.
             event: JSON.
             due: Not before then; aware. Default: at once.
+            target: Where it goes, as JSON, if not to the function itself: that one's role is
+                asked; an empty name is the app's own.
+            depth: How many invocations stand behind it; by default, those of this thread.
 
         Returns:
             The request id.
@@ -165,7 +206,7 @@ class AsynchronousQueue:
         Raises:
             PayloadError: It is over Lambda's limit of 1 MB.
         """
-        if len(event) > MAX_EVENT_BYTES:
+        if target is None and len(event) > MAX_EVENT_BYTES:
             msg = (
                 f"{len(event)} byte payload is too large for the Event invocation type "
                 f"(limit {MAX_EVENT_BYTES} bytes)"
@@ -174,9 +215,17 @@ class AsynchronousQueue:
         request_id = str(uuid.uuid4())
         now = epoch_ms(self._clock.now())
         connection.execute(
-            "INSERT INTO events (request_id, function, event, accepted_ms, due_ms)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (request_id, function, event, now, now if due is None else epoch_ms(due)),
+            "INSERT INTO events (request_id, function, event, accepted_ms, due_ms, target, depth)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                request_id,
+                function,
+                event,
+                now,
+                now if due is None else epoch_ms(due),
+                target,
+                current() if depth is None else depth,
+            ),
         )
         return request_id
 
@@ -185,13 +234,13 @@ class AsynchronousQueue:
         Claim the next event that is due, in the order of due time, then of acceptance.
 
         Args:
-            functions: Names; events for others wait for a process that has them.
+            functions: Names; events for others wait for a process that has them. Of what has
+                a target, the empty name is always among them.
 
         Returns:
             The claim; None where nothing is due. It ends by ``done``, ``settle`` or
             ``hand_back``.
         """
-        self._take_over()
         with self._state.reading() as connection:
             # A look costs microseconds, a transaction milliseconds.
             if self._next(connection, functions) is None:
@@ -206,7 +255,7 @@ class AsynchronousQueue:
             )
             row = connection.execute(
                 "SELECT id, request_id, function, event, accepted_ms, tried_ms, attempts,"
-                " throttles, owner, claim FROM events WHERE id = ?",
+                " throttles, owner, claim, target, depth FROM events WHERE id = ?",
                 (event_id,),
             ).fetchone()
             now = self._clock.now()
@@ -226,17 +275,46 @@ class AsynchronousQueue:
             fresh=row[5] is None,
             owner=row[8],
             claim=row[9],
+            target=row[10],
+            depth=row[11],
         )
 
-    def done(self, delivery: Delivery) -> None:
-        """Note that the function succeeded."""
+    def done(self, delivery: Delivery, *, onward: Sequence[Onward] = ()) -> None:
+        """
+        Note that it succeeded.
+
+        Args:
+            delivery: The claim.
+            onward: What follows from it.
+        """
         with self._state.writing() as connection:
-            connection.execute(
+            gone = connection.execute(
                 "DELETE FROM events WHERE id = ? AND owner = ? AND claim = ?", _key(delivery)
+            )
+            if gone.rowcount:
+                self._send_onward(connection, delivery, onward)
+
+    def _send_onward(
+        self, connection: sqlite3.Connection, delivery: Delivery, onward: Sequence[Onward]
+    ) -> None:
+        for one in onward:
+            self.enqueue(
+                connection,
+                delivery.function,
+                one.content,
+                target=one.target,
+                depth=delivery.depth + (delivery.target is None),
             )
 
     def settle(
-        self, delivery: Delivery, verdict: Verdict, *, attempts: int, throttles: int, detail: str
+        self,
+        delivery: Delivery,
+        verdict: Verdict,
+        *,
+        attempts: int,
+        throttles: int,
+        detail: str,
+        onward: Sequence[Onward] = (),
     ) -> None:
         """
         Note that an attempt failed, and what follows from it.
@@ -247,6 +325,7 @@ class AsynchronousQueue:
             attempts: How many failed by now.
             throttles: How often in a row it could not be run by now.
             detail: What was wrong.
+            onward: What follows from it where it is given up.
         """
         with self._state.writing() as connection:
             if isinstance(verdict, Again):
@@ -260,24 +339,69 @@ class AsynchronousQueue:
                 "DELETE FROM events WHERE id = ? AND owner = ? AND claim = ?", _key(delivery)
             )
             if gone.rowcount:
-                connection.execute(
-                    "INSERT INTO dead_events (request_id, function, event, accepted_ms, died_ms,"
-                    " attempts, reason, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        delivery.request_id,
-                        delivery.function,
-                        delivery.event,
-                        epoch_ms(delivery.accepted),
-                        epoch_ms(self._clock.now()),
-                        attempts,
-                        verdict.reason,
-                        detail[:_DETAIL_CHARACTERS],
-                    ),
+                self.bury(
+                    connection,
+                    request_id=delivery.request_id,
+                    function=delivery.function,
+                    event=delivery.event,
+                    accepted=delivery.accepted,
+                    attempts=attempts,
+                    reason=verdict.reason,
+                    detail=detail,
+                    target=delivery.target,
                 )
-                connection.execute(
-                    "DELETE FROM dead_events WHERE id <= (SELECT MAX(id) FROM dead_events) - ?",
-                    (_KEPT_DEAD,),
-                )
+                self._send_onward(connection, delivery, onward)
+
+    def bury(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        request_id: str,
+        function: str,
+        event: bytes,
+        accepted: datetime,
+        attempts: int,
+        reason: str,
+        detail: str,
+        target: str | None = None,
+    ) -> None:
+        """Keep what was given up among the last 1,000 of its kind, in a transaction."""
+        connection.execute(
+            "INSERT INTO dead_events (request_id, function, event, accepted_ms, died_ms,"
+            " attempts, reason, detail, target) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                request_id,
+                function,
+                event,
+                epoch_ms(accepted),
+                epoch_ms(self._clock.now()),
+                attempts,
+                reason,
+                detail[:_DETAIL_CHARACTERS],
+                target,
+            ),
+        )
+        connection.execute(
+            "DELETE FROM dead_events WHERE id <= (SELECT MAX(id) FROM dead_events) - ?",
+            (_KEPT_DEAD,),
+        )
+
+    def redrive(self, dead: DeadEvent) -> str | None:
+        """
+        Have an event that was given up delivered again, as a new one.
+
+        Returns:
+            Its new request id; None where it is among the dead no more.
+        """
+        with self._state.writing() as connection:
+            row = connection.execute(
+                "SELECT event, target FROM dead_events WHERE id = ? AND request_id = ?",
+                (dead.id, dead.request_id),
+            ).fetchone()
+            if row is None:
+                return None
+            connection.execute("DELETE FROM dead_events WHERE id = ?", (dead.id,))
+            return self.enqueue(connection, dead.function, row[0], target=row[1], depth=0)
 
     def hand_back(self, delivery: Delivery) -> None:
         """Give a claim up as if it had never been: the event is due as before."""
@@ -318,7 +442,7 @@ class AsynchronousQueue:
         """Return how many events wait for each function that is not among these."""
         query = (
             "SELECT function, COUNT(*) FROM events"  # noqa: S608
-            f" WHERE NOT {_among(functions)} GROUP BY function ORDER BY function"
+            f" WHERE NOT ({_among(functions)}) GROUP BY function ORDER BY function"
         )
         with self._state.reading() as connection:
             return dict(connection.execute(query, tuple(functions)).fetchall())
@@ -328,7 +452,7 @@ class AsynchronousQueue:
         with self._state.reading() as connection:
             rows = connection.execute(
                 "SELECT request_id, function, event, accepted_ms, due_ms, attempts,"
-                " owner IS NOT NULL FROM events ORDER BY due_ms, id"
+                " owner IS NOT NULL, target FROM events ORDER BY due_ms, id"
             ).fetchall()
         return [
             PendingEvent(
@@ -339,6 +463,7 @@ class AsynchronousQueue:
                 due=from_epoch_ms(row[4]),
                 attempts=row[5],
                 under_way=bool(row[6]),
+                target=_arn(row[7]),
             )
             for row in rows
         ]
@@ -348,7 +473,7 @@ class AsynchronousQueue:
         with self._state.reading() as connection:
             rows = connection.execute(
                 "SELECT request_id, function, event, accepted_ms, died_ms, attempts, reason,"
-                " detail FROM dead_events ORDER BY id"
+                " detail, target, id FROM dead_events ORDER BY id"
             ).fetchall()
         return [
             DeadEvent(
@@ -360,6 +485,8 @@ class AsynchronousQueue:
                 attempts=row[5],
                 reason=row[6],
                 detail=row[7],
+                target=_arn(row[8]),
+                id=row[9],
             )
             for row in rows
         ]
@@ -372,7 +499,7 @@ class AsynchronousQueue:
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def _take_over(self) -> None:
+    def take_over(self) -> None:
         """Free the claims of processes that are gone."""
         with self._state.reading() as connection:
             owners = connection.execute(
@@ -388,5 +515,10 @@ def _key(delivery: Delivery) -> tuple[int, str, int]:
     return delivery.id, delivery.owner, delivery.claim
 
 
+def _arn(target: str | None) -> str:
+    return "" if target is None else Target.parse(target).arn
+
+
 def _among(functions: Collection[str]) -> str:
-    return f"function IN ({', '.join('?' * len(functions))})"
+    places = ", ".join("?" * len(functions))
+    return f"(function IN ({places}) OR (function = '' AND target IS NOT NULL))"

@@ -9,7 +9,13 @@ from attrs import frozen
 
 __all__ = ["Again", "Dead", "Reason", "Verdict", "after_error", "after_throttle", "overdue"]
 
-Reason = Literal["EventAgeExceeded", "RetriesExhausted", "ZeroReservedConcurrency"]
+Reason = Literal[
+    "EventAgeExceeded",
+    "RecursiveInvocation",
+    "RetriesExhausted",
+    "Undeliverable",
+    "ZeroReservedConcurrency",
+]
 
 # After the first and the second attempt that failed.
 _DELAYS = (timedelta(seconds=60), timedelta(seconds=120))

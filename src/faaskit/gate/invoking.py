@@ -18,6 +18,7 @@ from faaskit.exceptions import (
     ServiceError,
     ThrottledError,
 )
+from faaskit.gate.lineage import MAX_DEPTH, behind, current
 from faaskit.gate.service import Caller, Refusal, Requirement, excerpt
 from faaskit.names import function_arn
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
@@ -127,7 +128,12 @@ class LambdaService:
                 request_id = callee.send(event)
                 metadata = {"RequestId": request_id, "HTTPStatusCode": 202}
                 return ServiceReply({"StatusCode": 202, "ResponseMetadata": metadata})
-            return _completed(callee.invoke(event), tail=invoke.tail)
+            depth = current()
+            if depth >= MAX_DEPTH:
+                msg = f"Lambda stopped a recursive loop: {depth} invocations stand behind this one"
+                raise Refusal(msg, code="RecursiveInvocationException")
+            with behind(depth + 1):
+                return _completed(callee.invoke(event), tail=invoke.tail)
         except ThrottledError as error:
             msg, details = "Rate Exceeded.", {"Reason": error.reason}
             raise Refusal(msg, code="TooManyRequestsException", details=details) from error

@@ -223,6 +223,33 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID""",
         "CREATE INDEX dynamodb_transactions_done ON dynamodb_transactions (done_ms)",
     ),
+    (
+        # Where an event goes that is no invocation, as JSON, and how many invocations stand
+        # behind it.
+        "ALTER TABLE events ADD COLUMN target TEXT",
+        "ALTER TABLE events ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE dead_events ADD COLUMN target TEXT",
+        "ALTER TABLE messages ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
+        # Event source mappings: a function, and what it is invoked with the records of.
+        """CREATE TABLE mappings (
+            id TEXT PRIMARY KEY,
+            source TEXT NOT NULL,
+            function TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            disabled INTEGER NOT NULL DEFAULT 0,
+            result TEXT NOT NULL,
+            UNIQUE (source, function)
+        ) WITHOUT ROWID""",
+        # How far each part of a stream was read: a shard's, or a share of its keys.
+        """CREATE TABLE lanes (
+            mapping TEXT NOT NULL,
+            shard TEXT NOT NULL,
+            lane INTEGER NOT NULL,
+            progress TEXT NOT NULL,
+            owner TEXT,
+            PRIMARY KEY (mapping, shard, lane)
+        ) WITHOUT ROWID""",
+    ),
 )
 
 VERSION = len(_STEPS)

@@ -27,6 +27,7 @@ class _Bench:
         self.queue = AsynchronousQueue(self.state, self.clock)
 
     def claim(self) -> Delivery:
+        self.queue.take_over()
         delivery = self.queue.claim(_ALL)
         assert delivery is not None
         return delivery
@@ -150,7 +151,8 @@ def test_the_dead_are_bounded(bench: _Bench) -> None:
     """The last 1,000 are kept."""
     with bench.state.writing() as connection:
         connection.executemany(
-            "INSERT INTO dead_events VALUES (?, '', 'f', '', 0, 0, 3, 'RetriesExhausted', '')",
+            "INSERT INTO dead_events VALUES"
+            " (?, '', 'f', '', 0, 0, 3, 'RetriesExhausted', '', NULL)",
             [(number,) for number in range(1, 1001)],
         )
     bench.queue.send("f", b"1")
@@ -281,6 +283,7 @@ def test_claim_of_the_killed_is_taken_over_at_once(tmp_path: Path) -> None:
         assert claimer.stdout is not None
         assert claimer.stdout.readline() == "id\n"
         try:
+            bench.queue.take_over()
             assert bench.queue.claim(_ALL) is None
         finally:
             claimer.kill()

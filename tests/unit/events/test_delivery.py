@@ -17,9 +17,12 @@ from attrs import frozen
 from faaskit.clock import SystemClock
 from faaskit.definition import FunctionConfig
 from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
+from faaskit.events.targets import Parcel
 from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError, ThrottledError
 from faaskit.resources.state import State
+from faaskit.runtimes.contract import ServiceFailure, ServiceReply
 from faaskit.testing import FakeClock
 
 
@@ -30,6 +33,10 @@ class _Function:
     @property
     def name(self) -> str:
         return self.config.name
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:us-east-1:123456789012:function:{self.name}"
 
 
 @frozen
@@ -50,13 +57,18 @@ class _Bench:
         self.functions: dict[str, _Function] = {}
         self.outcomes: list[Exception | bool | Callable[[], object]] = []
         self.tried: list[tuple[str, Any, str]] = []
-        self.deliverer: Deliverer[_Function, _Invocation] = Deliverer(
+        self.attempts: Attempts[_Function, _Invocation] = Attempts(
             self.queue,
-            lambda: self.state.changes,
             functions=lambda: self.functions,
             invoke=self.invoke,
+            forward=self.forward,
             clock=clock,
         )
+        self.deliverer: Deliverer[_Invocation] = Deliverer(
+            (self.attempts,), lambda: self.state.changes, clock=clock
+        )
+        self.sent: list[tuple[str, Parcel]] = []
+        self.failures: list[str] = []
         self.define()
 
     def define(self, name: str = "f", **settings: Any) -> None:
@@ -72,6 +84,12 @@ class _Bench:
             outcome = True
         raw = b"null" if outcome else b'{"errorType": "ValueError"}'
         return _Invocation(event, request_id, ok=outcome, raw=raw)
+
+    def forward(self, function: str, parcel: Parcel) -> ServiceReply:
+        self.sent.append((function, parcel))
+        if not self.failures:
+            return ServiceReply({})
+        return ServiceReply(failure=ServiceFailure(self.failures.pop(0), "no"))
 
     def send(self, event: Any = 1, function: str = "f") -> str:
         return self.queue.send(function, json.dumps(event).encode())
@@ -396,7 +414,7 @@ def test_end_that_can_not_be_noted_is_not_the_end(live: _Bench) -> None:
     """A disk that fails for a moment: the event is delivered again, not stuck for ever."""
     done, told = live.queue.done, threading.Event()
 
-    def fail_once(delivery: Any) -> None:
+    def fail_once(delivery: Any, **_: Any) -> None:
         live.queue.done = done  # type: ignore[method-assign]
         live.queue.hand_back = fail_again  # type: ignore[method-assign]
         msg = "disk full"
@@ -404,7 +422,7 @@ def test_end_that_can_not_be_noted_is_not_the_end(live: _Bench) -> None:
 
     hand_back = live.queue.hand_back
 
-    def fail_again(delivery: Any) -> None:
+    def fail_again(delivery: Any, **_: Any) -> None:
         live.queue.hand_back = hand_back  # type: ignore[method-assign]
         msg = "disk full"
         raise SandboxError(msg, step="state")
@@ -422,7 +440,7 @@ def test_drain_takes_up_what_an_earlier_one_could_not_note(bench: _Bench) -> Non
     """A disk that fails for a moment leaves a claim; the next drain delivers the event again."""
     done, hand_back = bench.queue.done, bench.queue.hand_back
 
-    def fail(delivery: Any) -> None:
+    def fail(delivery: Any, **_: Any) -> None:
         msg = "disk full"
         raise SandboxError(msg, step="state")
 
@@ -463,7 +481,7 @@ def test_forked_child_delivers_by_itself(bench: _Bench) -> None:
     bench.deliverer.start(1, None)
     bench.deliverer.stop()
     bench.send()
-    with bench.deliverer._claiming:  # as a thread has it that looks for what is due
+    with bench.attempts._claiming:  # as a thread has it that looks for what is due
         child = os.fork()
         if child == 0:
             signal.alarm(20)  # in place of waiting for ever

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faaskit.app import App
+from faaskit.definition import FunctionConfig
 from faaskit.exceptions import SandboxError
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.service import Caller, Refusal, Requirement
@@ -311,6 +312,7 @@ class _Function:
         self.name = name
         self.arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
         self.role = Role(name, statements)
+        self.config = FunctionConfig(name=name)
         self.ran = 0
 
     def invoke(self, _: Any) -> Any:

@@ -22,12 +22,14 @@ _ROUNDS = 50
 _WRITER = r"""
 import os, sys, threading
 from faaskit.app import App
+from faaskit.definition import FunctionConfig
 
 app = App("photos", state=sys.argv[1])
 bucket = app.bucket("uploads")
 
 class Function:
     name, __module__, __qualname__ = "f", "m", "f"
+    arn, config = "arn:aws:lambda:us-east-1:123456789012:function:f", FunctionConfig(name="f")
 
 function = Function()
 app.adopt(function)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from faaskit.gate.lineage import current
 from faaskit.resources.sqs.attributes import selected
 from faaskit.resources.sqs.digests import Attribute, attributes_md5, body_md5
 from faaskit.resources.sqs.queues import StoredQueue
@@ -118,7 +119,8 @@ def append(
     attributes = {name: [one.data_type, one.value] for name, one in message.attributes.items()}
     cursor = connection.execute(
         "INSERT INTO messages (queue, message_id, body, attributes, trace_header, sender,"
-        " sent_ms, visible_ms, group_id, deduplication_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " sent_ms, visible_ms, group_id, deduplication_id, depth)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             queue.name,
             message_id,
@@ -130,6 +132,7 @@ def append(
             now + delay * 1000,
             message.group_id,
             deduplication_id,
+            current(),
         ),
     )
     if not queue.fifo:
