@@ -230,25 +230,6 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE events ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE dead_events ADD COLUMN target TEXT",
         "ALTER TABLE messages ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
-        # Event source mappings: a function, and what it is invoked with the records of.
-        """CREATE TABLE mappings (
-            id TEXT PRIMARY KEY,
-            source TEXT NOT NULL,
-            function TEXT NOT NULL,
-            created_ms INTEGER NOT NULL,
-            disabled INTEGER NOT NULL DEFAULT 0,
-            result TEXT NOT NULL,
-            UNIQUE (source, function)
-        ) WITHOUT ROWID""",
-        # How far each part of a stream was read: a shard's, or a share of its keys.
-        """CREATE TABLE lanes (
-            mapping TEXT NOT NULL,
-            shard TEXT NOT NULL,
-            lane INTEGER NOT NULL,
-            progress TEXT NOT NULL,
-            owner TEXT,
-            PRIMARY KEY (mapping, shard, lane)
-        ) WITHOUT ROWID""",
     ),
 )
 
