@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from faaskit.app import App
+from faaskit.definition import FunctionConfig
 from faaskit.exceptions import NoSuchKeyError
 
 # Few letters, so that keys meet: parts of paths, wildcards of SQL and of IAM, what URLs
@@ -51,6 +52,8 @@ class _Function:
 
     name = "f"
     __qualname__ = "f"
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    config = FunctionConfig(name="f")
 
 
 class _BucketMachine(RuleBasedStateMachine):
