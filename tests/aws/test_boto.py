@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from faaskit import App, DefinitionError, Function, Role, allow
 from faaskit.cli import main
@@ -198,6 +199,18 @@ def test_two_apps_have_two_servers(tmp_path: Path) -> None:
         arn = one.client("sns").create_topic(Name="news")["TopicArn"]
         assert arn.split(":")[4] == "111111111111"
         assert two.client("sns").list_topics()["Topics"] == []
+
+
+def test_anothers_queue(tmp_path: Path) -> None:
+    """An endpoint of one account has no queue of another's, though one has its name."""
+    with App("others", state=tmp_path / "state", aws="moto") as app:
+        owner = app.client("sqs")
+        url = owner.create_queue(QueueName="away")["QueueUrl"]
+        owner.send_message(QueueUrl=url, MessageBody="x")
+        other = url.replace(app.account, "999999999999")
+        assert other != url
+        with pytest.raises(ClientError, match="acts in account"):
+            owner.send_message(QueueUrl=other, MessageBody="x")
 
 
 def test_without_a_place(app: App) -> None:

@@ -27,7 +27,6 @@ from faaskit.functions import Function
 from faaskit.gate.ask import ask
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.invoking import LambdaService
-from faaskit.gate.lineage import behind, current
 from faaskit.gate.resource_policies import ResourcePolicies
 from faaskit.gate.service import Caller, Refusal
 from faaskit.gate.sessions import Sessions
@@ -405,9 +404,7 @@ class App(Triggers):
             principal = self._principal(function, call)
         except Refusal as refusal:
             return ServiceReply(failure=refusal.failure)
-        # What a function causes that nobody sent has at least this one behind it.
-        with behind(max(1, current())):
-            reply = self._gate.serve(principal, call)
+        reply = self._gate.serve(principal, call)
         self._access.note(function.name, reply.permissions)
         return reply
 

@@ -28,12 +28,16 @@ class Endpoint:
         what: In messages, such as ``http://127.0.0.1:5000``.
         make_client: Makes botocore clients; called once for each service and region.
         region: Of calls that name none.
+        account: The one that it acts in; None where it holds accounts apart, as AWS does.
     """
 
-    def __init__(self, what: str, make_client: ClientMaker, *, region: str) -> None:
+    def __init__(
+        self, what: str, make_client: ClientMaker, *, region: str, account: str | None = None
+    ) -> None:
         self._what = what
         self._make_client = make_client
         self._region = region
+        self._account = account
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
 
@@ -55,6 +59,7 @@ class Endpoint:
             raise Refusal(msg, code="UnknownOperationException")
         model = client.meta.service_model.operation_model(call.operation)
         parameters = _parameters(model, call)
+        self._refuse_others_queue(parameters.get("QueueUrl"))
         try:
             output = getattr(client, method)(**parameters)
             return _reply(model, output)
@@ -67,6 +72,14 @@ class Endpoint:
             code = "ValidationException" if ours else "ServiceUnavailable"
             msg = str(error) if ours else f"{self._what} can't be reached: {name}: {error}"
             raise Refusal(msg, code=code) from error
+
+    def _refuse_others_queue(self, url: object) -> None:
+        # Such an endpoint looks at a queue's name alone: what was decided about another
+        # account's queue would be done to its own.
+        owner = str(url).rstrip("/").split("/")[-2:-1]
+        if self._account and owner and owner[0].isdigit() and owner[0] != self._account:
+            msg = f"{self._what} acts in account {self._account}: it has no queue of {owner[0]}'s"
+            raise Refusal(msg, code="AWS.SimpleQueueService.NonExistentQueue")
 
     def _client(self, service: str, region: str) -> Any:
         key = service, region

@@ -37,7 +37,7 @@ class Moto:
 
     def __init__(self, *, region: str, account: str) -> None:
         self._account = account
-        self._endpoint = Endpoint("moto's server", self._client, region=region)
+        self._endpoint = Endpoint("moto's server", self._client, region=region, account=account)
         self._lock = threading.Lock()
         self._server: _Server | None = None
 

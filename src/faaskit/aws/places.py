@@ -71,7 +71,7 @@ class _Url:
     def __init__(self, url: str, *, region: str, account: str) -> None:
         self._url = url
         self._account = account
-        self._endpoint = Endpoint(url, self._client, region=region)
+        self._endpoint = Endpoint(url, self._client, region=region, account=account)
 
     def _client(self, service: str, region: str) -> Any:
         from botocore.config import Config

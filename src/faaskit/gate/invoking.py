@@ -130,7 +130,10 @@ class LambdaService:
                 return ServiceReply({"StatusCode": 202, "ResponseMetadata": metadata})
             depth = current()
             if depth >= MAX_DEPTH:
-                msg = f"Lambda stopped a recursive loop: {depth} invocations stand behind this one"
+                msg = (
+                    f"Lambda has detected function {invoke.name!r} being invoked in a recursive "
+                    f"loop: {depth} invocations stand behind this one, and there may be no more"
+                )
                 raise Refusal(msg, code="RecursiveInvocationException")
             with behind(depth + 1):
                 return _completed(callee.invoke(event), tail=invoke.tail)

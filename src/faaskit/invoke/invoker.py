@@ -26,7 +26,6 @@ from faaskit.exceptions import (
     MissingExtraError,
     PayloadError,
     SandboxError,
-    ServiceError,
 )
 from faaskit.invoke.concurrency import Concurrency
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
@@ -59,9 +58,6 @@ _NOT_HELD = (
     "function may read on this host are not held; `faaskit doctor` says more"
 )
 _MB = 1024 * 1024
-# AWS ends a chain of invocations after about as many. Each is also a process, and a few
-# frames of the stack of the thread that runs it: it must not be a function that exhausts it.
-_LONGEST_CHAIN = 16
 _RECORDED_PERMISSIONS = 10_000
 _NAME_LENGTH = 128
 
@@ -374,12 +370,6 @@ class Invoker:
     ) -> Invocation:
         self._refuse_closed()
         nested = self._nested()
-        if nested >= _LONGEST_CHAIN:
-            msg = (
-                f"Lambda has detected function {function.name!r} being invoked in a recursive "
-                f"loop: {nested} invocations wait for each other, and there may be no more"
-            )
-            raise ServiceError(msg, code="RecursiveInvocationException")
         config = function.config
         self._concurrency.take_room(config.memory_size, nested=nested > 0)
         try:
