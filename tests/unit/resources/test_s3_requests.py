@@ -168,3 +168,10 @@ def test_tokens_that_are_refused(token: str) -> None:
 def test_what_has_no_effect_is_refused(operation: str, parameters: dict[str, Any]) -> None:
     """An operation or a parameter that is not there is not passed over in silence."""
     assert _code(operation, Bucket="uploads", Key="k", **parameters) == "NotImplemented"
+
+
+@pytest.mark.parametrize("upload", [None, 3, "\ud800"])
+def test_uploads_that_are_none(upload: object) -> None:
+    """What is no text is no upload's id."""
+    code = _code("AbortMultipartUpload", Bucket="uploads", Key="k", UploadId=upload)
+    assert code == ("InvalidURI" if upload == "\ud800" else "InvalidRequest")

@@ -393,8 +393,8 @@ def _create(parameters: Mapping[str, Any]) -> CreateMultipartUpload:
 
 
 def _upload_of(parameters: Mapping[str, Any]) -> tuple[str, str, str]:
-    upload = parameters.get("UploadId")
-    if not isinstance(upload, str):
+    upload = _optional_text(parameters, "UploadId")
+    if upload is None:
         _wrong_type("UploadId", upload, "what CreateMultipartUpload returned")
     return _bucket(parameters.get("Bucket")), _key(parameters.get("Key")), upload
 
