@@ -49,7 +49,7 @@ _EXPRESSIONS = (
     "x IN (:v, :w)",
     "SET x[1].y = if_not_exists(z, :v)",
 )
-_HOSTILE = (
+_HOSTILE: tuple[Any, ...] = (
     *("", "\ud800", "\0", "x" * 70_000, "NaN", "1e999", "9" * 45, "é" * 300, "a[0].b", ":v", "#a"),
     *(0, -1, 2**63, 10**400, 1.5, float("inf"), True, None, [], {}, [[]], {"S": 1}, {"": {}}),
 )
