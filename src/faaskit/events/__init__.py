@@ -13,6 +13,7 @@ What must never happen here: an event that is lost, or one that is counted as de
 before its invocation has ended.
 """
 
+from faaskit.events.patterns import matches
 from faaskit.events.schedules import next_fire
 
-__all__ = ["next_fire"]
+__all__ = ["matches", "next_fire"]
