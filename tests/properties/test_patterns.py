@@ -115,7 +115,7 @@ def _oracle(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
 _TEXTS = st.sampled_from(["", "a", "A", "ab", "aB", "ba", "a*b", "10.0.0.7", "10.1.0.7", "\\", "é"])
 _NUMBERS = st.sampled_from([0, 1, 2, -1, 1.5])
 _SCALARS = st.one_of(_TEXTS, _NUMBERS, st.sampled_from([None, True, False]))
-_WILDCARDS = st.sampled_from(["*", "a*", "*b", "a*b", "a\\*b", "*a*", "ab", "\\\\", "*\\**"])
+_WILDCARDS = st.sampled_from(["*", "a*", "a*a", "*b", "a*b", "a\\*b", "*a*", "ab", "\\\\", "*\\**"])
 _RANGES = st.sampled_from(
     [["=", 1], [">", 0], [">=", 1, "<", 2], ["<=", 1.5], ["<", 0], [">", -1, "<=", 1]]
 )
