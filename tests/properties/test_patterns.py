@@ -234,6 +234,7 @@ _DETAIL = {
         ({"s": [{"cidr": "10.0.0.0/24"}]}, False),
         ({"p": [{"wildcard": "dir/*.png"}]}, True),
         ({"p": [{"wildcard": "dir/*/*/*.png"}]}, False),
+        ({"s": [{"wildcard": "Hel*ello"}]}, False),  # its ends may not overlap
         ({"p": [{"anything-but": {"wildcard": "*/a/*"}}]}, False),
         ({"s": [{"prefix": {"equals-ignore-case": "heL"}}]}, True),
         ({"n": [{"anything-but": {"prefix": "x"}}]}, True),

@@ -21,6 +21,9 @@ from faaskit.clock import Clock, SystemClock
 from faaskit.events.asynchronous import DeadEvent, PendingEvent
 from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
+from faaskit.events.mappings.polling import QueueMappings
+from faaskit.events.mappings.registry import Declared
+from faaskit.events.mappings.streams import StreamMappings
 from faaskit.events.targets import Parcel
 from faaskit.exceptions import DefinitionError, FaaskitError
 from faaskit.functions import Function
@@ -51,6 +54,13 @@ __all__ = ["App"]
 _log = logging.getLogger(__name__)
 
 _CONCURRENCY = 16
+
+# What Lambda needs of a function's role to read a source, and where.
+_READING = {
+    "stream": (("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"), ""),
+    "table": (("dynamodb:GetRecords", "dynamodb:GetShardIterator"), "/stream/*"),
+    "queue": (("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"), ""),
+}
 
 # Every App of this process that is alive, by a key of its own: two may have one name.
 _apps: weakref.WeakValueDictionary[str, App] = weakref.WeakValueDictionary()
@@ -109,8 +119,24 @@ class App(Triggers):
             forward=self._forward,
             clock=self._clock,
         )
+        reading: dict[str, Any] = {
+            "state": self._state,
+            "functions": lambda: dict(self._functions),
+            "invoke": self._invoke,
+            "permitted": self._may_read,
+            "clock": self._clock,
+        }
+        streams: StreamMappings[Function, Invocation] = StreamMappings(
+            self._mappings, self._queue, **reading
+        )
+        queues: QueueMappings[Function, Invocation] = QueueMappings(
+            self._mappings, self._queue, **reading
+        )
         self._deliverer: Deliverer[Invocation] = Deliverer(
-            (attempts,), lambda: self._state.changes, clock=self._clock, timed=(self._schedules,)
+            (attempts, streams, queues),
+            lambda: self._state.changes,
+            clock=self._clock,
+            timed=(self._schedules,),
         )
         self._access = AccessRecord(self._state, self._clock)
         self._key = os.urandom(16).hex()
@@ -467,6 +493,13 @@ class App(Triggers):
         # To name a destination allows it, as AWS CDK does; a Deny or a boundary still holds.
         role = owner.role.with_statements(allow(parcel.action, on=parcel.resource))
         return self._gate.serve(Principal(role, owner.name, owner.arn), parcel.call)
+
+    def _may_read(self, function: Function, mapping: Declared) -> bool:
+        """Return whether a function's role lets its mapping read: to declare one allows it."""
+        actions, suffix = _READING[mapping.kind]
+        arn = f"{mapping.source.key}{suffix}"
+        role = function.role.with_statements(allow(*actions, on=arn))
+        return all(role.decide(action, arn).allowed for action in actions)
 
     def _invoke(self, function: Function, event: Any, request_id: str) -> Invocation:
         return self.invoker.invoke(function, event, request_id=request_id)

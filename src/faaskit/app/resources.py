@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from faaskit.exceptions import DefinitionError
+from faaskit.functions import Function
 from faaskit.names import validate_account, validate_function_name, validate_region
 from faaskit.resources.bucket import Bucket
 from faaskit.resources.dynamodb.definition import KeyLike, StreamView, TableSettings, declared
@@ -25,6 +26,7 @@ from faaskit.runtimes.contract import ServiceCall, ServiceReply
 __all__ = ["Resources"]
 
 _D = TypeVar("_D", Queue, Stream)
+_F = TypeVar("_F", bound=Function)
 
 
 class Resources(ABC):
@@ -63,6 +65,10 @@ class Resources(ABC):
         self, bucket: Bucket, events: tuple[str, ...], *, prefix: str, suffix: str, function: Any
     ) -> None:
         """Have a function invoked for a bucket's events: what ``bucket.on`` does."""
+
+    @abstractmethod
+    def mapped(self, resource: Stream | Table | Queue, **settings: Any) -> Callable[[_F], _F]:
+        """Return a decorator that makes an event source mapping of one of these."""
 
     def bucket(self, name: str) -> Bucket:
         """

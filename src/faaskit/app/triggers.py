@@ -16,6 +16,12 @@ from faaskit.app.resources import Resources
 from faaskit.clock import Clock
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.attempts import check_destinations
+from faaskit.events.mappings.handle import EventSourceMapping
+from faaskit.events.mappings.kinesis import KinesisSource
+from faaskit.events.mappings.queues import QueueSource
+from faaskit.events.mappings.registry import Registry
+from faaskit.events.mappings.settings import declared
+from faaskit.events.mappings.tables import TableSource
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.s3 import rule
 from faaskit.events.scheduler import Schedule, Scheduler
@@ -24,14 +30,20 @@ from faaskit.exceptions import DefinitionError
 from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
 from faaskit.invoke import Invoker
 from faaskit.resources.bucket import Bucket
+from faaskit.resources.dynamodb.table import Table
+from faaskit.resources.kinesis.stream import Stream
+from faaskit.resources.sqs.queue import Queue
 from faaskit.resources.state import State
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 
 __all__ = ["Triggers"]
 
+AnySource = KinesisSource | TableSource | QueueSource
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _F = TypeVar("_F")
+_M = TypeVar("_M", bound=Function)
 
 
 class Triggers(Resources):
@@ -62,6 +74,7 @@ class Triggers(Resources):
         self._clock = clock
         self._queue = AsynchronousQueue(self._state, clock)
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
+        self._mappings = Registry(self._state, clock)
         self._schedules = Scheduler(
             self._queue, self._state, clock, next_fire, region=region, account=account
         )
@@ -226,6 +239,42 @@ class Triggers(Resources):
             name, definition = self._own(function, f"bucket {bucket.name!r}", "@bucket.on")
             self._triggers.add(bucket.name, wanted, name, definition)
 
+    def mapped(self, resource: Stream | Table | Queue, **settings: Any) -> Callable[[_M], _M]:
+        """Return a decorator that makes an event source mapping: ``stream.on_records``' work."""
+        source, decorator = self._source_of(resource)
+        chosen = declared(source.kind, resource.name, now=self._clock.now(), **settings)
+
+        def register(function: _M) -> _M:
+            with self._lock:
+                who = f"{source.kind} {resource.name!r}"
+                name, definition = self._own(function, who, decorator)
+                if isinstance(resource, Queue):
+                    _check_timeout(resource, function)
+                self._mappings.add(source, name, chosen, definition)
+            return function
+
+        return register
+
+    def _source_of(self, resource: Stream | Table | Queue) -> tuple[AnySource, str]:
+        """Return what a mapping reads, and the decorator that it was named by."""
+        place = {"name": resource.name, "arn": resource.arn, "region": self.region}
+        if isinstance(resource, Stream):
+            return KinesisSource(resource, **place), "@stream.on_records"
+        if isinstance(resource, Queue):
+            return QueueSource(resource, **place), "@queue.on_messages"
+        if resource.settings.stream is None:
+            msg = (
+                f"table {resource.name!r} has no stream, so nothing tells of its changes: declare "
+                "it with stream='NEW_AND_OLD_IMAGES'"
+            )
+            raise DefinitionError(msg)
+        return TableSource(resource, **place), "@table.on_change"
+
+    @property
+    def mappings(self) -> tuple[EventSourceMapping, ...]:
+        """The app's event source mappings, in the order in which they were declared."""
+        return tuple(EventSourceMapping(one, self._mappings) for one in self._mappings.all)
+
     def _own(self, function: Any, who: str, decorator: str) -> tuple[str, int]:
         """Return the name of a function of this app, and the number of its definition."""
         name = getattr(function, "name", None)
@@ -237,6 +286,17 @@ class Triggers(Resources):
             )
             raise DefinitionError(msg)
         return name, self._definitions[name]
+
+
+def _check_timeout(queue: Queue, function: Function) -> None:
+    visible, timeout = queue.settings.visibility_timeout, function.config.timeout
+    if visible < timeout:
+        msg = (
+            f"Queue visibility timeout: {visible} seconds is less than Function timeout: {timeout} "
+            f"seconds: queue {queue.name!r} would show a message again while function "
+            f"{function.name!r} is at it"
+        )
+        raise DefinitionError(msg)
 
 
 def _origin(function: Function) -> str:

@@ -231,6 +231,30 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE dead_events ADD COLUMN target TEXT",
         "ALTER TABLE messages ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # Event source mappings: whether one was enabled or disabled since it was declared,
+        # and what came of its last batch.
+        """CREATE TABLE mappings (
+            id TEXT PRIMARY KEY,
+            source TEXT NOT NULL,
+            function TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            enabled INTEGER,
+            result TEXT NOT NULL,
+            UNIQUE (source, function)
+        ) WITHOUT ROWID""",
+        # How far each is in each part of its source, and which process is at it.
+        """CREATE TABLE lanes (
+            mapping TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            part INTEGER NOT NULL,
+            parts INTEGER NOT NULL,
+            progress TEXT NOT NULL,
+            owner TEXT,
+            claim INTEGER NOT NULL,
+            PRIMARY KEY (mapping, shard, part)
+        )""",
+    ),
 )
 
 VERSION = len(_STEPS)

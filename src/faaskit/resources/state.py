@@ -35,7 +35,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,6 +161,16 @@ class State:
         self._blobs: Blobs | None = None
         self._finalizer: weakref.finalize[..., State] | None = None
         self._closed = False
+        self._on_open: list[Callable[[], None]] = []
+
+    def on_open(self, call: Callable[[], None]) -> None:
+        """Have something called when the folder was opened, before anything is read or written."""
+        self._on_open.append(call)
+
+    @property
+    def opened(self) -> bool:
+        """Whether it is open: something was read or written by this process."""
+        return self._session is not None
 
     @property
     def folder(self) -> Path:
@@ -250,6 +260,8 @@ class State:
             raise FaaskitError(msg)
         if self._session is None:
             self._open()
+            for call in self._on_open:
+                call()
         assert self._session is not None
         self._session.check()
         if self._session.connection is None:  # closed for a fork

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from faaskit.exceptions import DefinitionError
+from faaskit.resources.dynamodb.changes import RETENTION_MS
 from faaskit.resources.dynamodb.definition import TableSettings
 from faaskit.resources.dynamodb.keys import Place, key_of, slot_of
 from faaskit.resources.dynamodb.pages import Page
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 MAX_PAGE_BYTES = 1 << 20
-_RETENTION_MS = 24 * 3600 * 1000  # of changes, as of a stream's records
+
 # With each change that comes, so many that are too old go: more than one, so that it ends.
 _TRIMMED = 2
 _AT = "name = ? AND slot = ? AND partition = ? AND sort = ?"
@@ -212,7 +213,7 @@ def _record(connection: sqlite3.Connection, change: Change, now_ms: int) -> None
     connection.execute(
         "DELETE FROM dynamodb_changes WHERE changed_ms < ? AND id IN ("
         "SELECT id FROM dynamodb_changes WHERE name = ? AND id < ? ORDER BY id LIMIT ?)",
-        (now_ms - _RETENTION_MS, change.table, inserted.lastrowid, _TRIMMED),
+        (now_ms - RETENTION_MS, change.table, inserted.lastrowid, _TRIMMED),
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from faaskit.functions import Function
 from faaskit.gate.ask import Performer, ask
 from faaskit.names import table_arn
 from faaskit.resources.dynamodb.definition import TableSettings, validate_table_name
 from faaskit.resources.dynamodb.python import from_item, to_attribute, to_item
 
 __all__ = ["Table", "TableOwner"]
+
+_F = TypeVar("_F", bound=Function)
 
 # What ``query`` takes for the sort key, in boto3's words, and how an expression says it.
 _CONDITIONS = {
@@ -37,6 +40,9 @@ class TableOwner(Performer, Protocol):
 
     def table_of(self, name: str, settings: TableSettings) -> Table:
         """Return the table of that name."""
+
+    def mapped(self, resource: Any, **settings: Any) -> Callable[[_F], _F]:
+        """Return a decorator that makes an event source mapping."""
 
 
 class Table:
@@ -289,6 +295,71 @@ class Table:
             if "LastEvaluatedKey" not in output:
                 return
             parameters["ExclusiveStartKey"] = output["LastEvaluatedKey"]
+
+    def on_change(
+        self,
+        *,
+        batch_size: int = 100,
+        max_batching_window: int = 0,
+        starting_position: str = "TRIM_HORIZON",
+        parallelization_factor: int = 1,
+        max_record_age: int = -1,
+        retry_attempts: int = -1,
+        bisect_batch_on_error: bool = False,
+        tumbling_window: int = 0,
+        on_failure: Any = None,
+        report_batch_item_failures: bool = False,
+        filters: Sequence[Any] = (),
+        enabled: bool = True,
+    ) -> Callable[[_F], _F]:
+        """
+        Have a function invoked, in batches, for what is done to this table's items.
+
+        An event source mapping: a decorator that goes on top of ``@app.function``, and returns
+        the function, which gets DynamoDB Streams' event. What follows on a batch waits until
+        that is done, or is given up.
+
+        Args:
+            batch_size: How many records one invocation gets, at the most: 1 to 10000.
+            max_batching_window: Seconds for which a batch that is not full is waited for,
+                counted from its first record's arrival: 0 to 300.
+            starting_position: Where a mapping that is new begins: ``TRIM_HORIZON`` or
+                ``LATEST``. One that was there before goes on where it was.
+            parallelization_factor: How many batches of one shard are under way at once, 1 to
+                10; records of one key stay in order.
+            max_record_age: Seconds; what is older is given up untried: 60 to 604800, or -1 for
+                no limit.
+            retry_attempts: How often a batch that failed is tried again: 0 to 10000, or -1 for
+                no limit. Meanwhile what is behind it waits.
+            bisect_batch_on_error: Try a batch that failed in halves, which is no retry.
+            tumbling_window: Seconds, 0 to 900: the function's state is carried from invocation
+                to invocation for so long; it returns ``{"state": {…}}``.
+            on_failure: A queue, topic or bucket, or its ARN, that is told what was given up.
+            report_batch_item_failures: The function returns what of its batch failed:
+                ``{"batchItemFailures": [{"itemIdentifier": "SEQUENCE NUMBER"}]}``.
+            filters: Up to 10 patterns, as EventBridge has them, of which one must match.
+            enabled: Whether it reads; ``app.mappings`` have a switch.
+
+        Raises:
+            DefinitionError: Lambda does not take one of these; what is decorated is not a
+                function of this app, or the table has no stream; or there is a mapping of the
+                two already.
+        """
+        return self._owner.mapped(
+            self,
+            batch_size=batch_size,
+            max_batching_window=max_batching_window,
+            starting_position=starting_position,
+            parallelization_factor=parallelization_factor,
+            max_record_age=max_record_age,
+            retry_attempts=retry_attempts,
+            bisect_batch_on_error=bisect_batch_on_error,
+            tumbling_window=tumbling_window,
+            on_failure=on_failure,
+            report_batch_item_failures=report_batch_item_failures,
+            filters=filters,
+            enabled=enabled,
+        )
 
     def _ask(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return ask(

@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_IN_FLIGHT",
     "Held",
+    "Row",
     "Sent",
     "append",
     "count",
+    "delete",
     "expire",
     "find",
+    "hand_back",
     "in_flight",
     "is_there_one",
+    "move_away",
+    "next_batch_ms",
     "next_change_ms",
     "output",
     "remember",
@@ -41,12 +46,14 @@ DEDUPLICATION_MS = 5 * 60 * 1000
 MAX_IN_FLIGHT = 120_000
 # AWS's sequence numbers have twenty digits.
 _FIRST_SEQUENCE = 18_000_000_000_000_000_000
+# The ids, times, names and ARNs of a message in an event.
+_BESIDE_A_BODY = 2048
 # How many rounds of messages that were received too often one receive moves away.
 _ROUNDS = 100
 
 _COLUMNS = (
     "id, message_id, body, attributes, trace_header, sender, sent_ms, first_received_ms,"
-    " receives, group_id, deduplication_id, sequence, source"
+    " receives, group_id, deduplication_id, sequence, source, depth"
 )
 # A group is held up by what is in flight of it, and by what is before, and delayed.
 _AVAILABLE = "m.queue = :queue AND m.visible_ms <= :now AND m.sent_ms > :horizon"
@@ -76,7 +83,9 @@ class Held:
 
 
 @frozen
-class _Row:
+class Row:
+    """A message as it is stored; see ``schema.py``."""
+
     id: int
     message_id: str
     body: str = field(repr=False)
@@ -90,6 +99,12 @@ class _Row:
     deduplication_id: str | None
     sequence: int | None
     source: str | None
+    depth: int
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in an event, about: never less."""
+        return len(json.dumps(self.body)) + 2 * len(self.attributes) + _BESIDE_A_BODY
 
 
 def append(
@@ -189,6 +204,64 @@ def next_change_ms(connection: sqlite3.Connection, queue: StoredQueue, now: int)
     return None if moment is None else int(moment)
 
 
+def next_batch_ms(
+    connection: sqlite3.Connection, queue: StoredQueue, now: int, *, size: int, window_ms: int
+) -> int | None:
+    """
+    Return when a batch of a queue is due: it is full, or its first message waited for so long.
+
+    Args:
+        connection: For a query.
+        queue: As it is now.
+        now: Milliseconds.
+        size: How many messages are a full batch.
+        window_ms: How long one that is not full is waited for.
+    """
+    if queue.fifo:
+        rows = _select(connection, queue, now, 1)
+        if rows:
+            return rows[0].sent_ms
+    else:
+        first, last, count = connection.execute(
+            "SELECT MIN(visible_ms), MAX(visible_ms), COUNT(*) FROM ("
+            "SELECT visible_ms FROM messages INDEXED BY messages_visible"
+            " WHERE queue = ? AND visible_ms <= ? AND sent_ms > ? ORDER BY visible_ms LIMIT ?)",
+            (queue.name, now, _horizon(queue, now), size),
+        ).fetchone()
+        if count:
+            return int(last) if count == size else int(first) + window_ms
+    change = next_change_ms(connection, queue, now)
+    return None if change is None else change + window_ms
+
+
+def delete(connection: sqlite3.Connection, receipts: Sequence[Receipt]) -> None:
+    """Delete messages, each unless it was received again since."""
+    connection.executemany(
+        "DELETE FROM messages WHERE id = ? AND receipt = ?",
+        [(receipt.id, receipt.nonce) for receipt in receipts],
+    )
+
+
+def hand_back(connection: sqlite3.Connection, receipts: Sequence[Receipt], now: int) -> None:
+    """Have messages be as if they had not been received, each unless it was again since."""
+    connection.executemany(
+        "UPDATE messages SET visible_ms = ?, receipt = NULL, receives = receives - 1,"
+        " first_received_ms = CASE WHEN receives = 1 THEN NULL ELSE first_received_ms END"
+        " WHERE id = ? AND receipt = ?",
+        [(now, receipt.id, receipt.nonce) for receipt in receipts],
+    )
+
+
+def move_away(
+    connection: sqlite3.Connection, queue: StoredQueue, row: Row, now: int, *, arn: str
+) -> None:
+    """Move a message to the dead-letter queue; without one it is gone."""
+    if queue.settings.dead_letter is None:
+        connection.execute("DELETE FROM messages WHERE id = ?", (row.id,))
+    else:
+        _move(connection, queue, row, now, arn=arn)
+
+
 def in_flight(connection: sqlite3.Connection, queue: StoredQueue, now: int) -> int:
     """Return how many messages were received, and neither deleted nor are visible again."""
     (number,) = connection.execute(
@@ -218,7 +291,8 @@ def take(
     now: int,
     *,
     arn: str,
-) -> list[tuple[_Row, Receipt]]:
+    most_bytes: int | None = None,
+) -> list[tuple[Row, Receipt]]:
     """
     Receive messages: hide them, and give each a new receipt.
 
@@ -230,9 +304,10 @@ def take(
         request: How many, and for how long they are hidden.
         now: Milliseconds.
         arn: The queue's, told in the dead-letter queue.
+        most_bytes: What they may take in an event; one alone may take more.
     """
     settings = queue.settings
-    rows: Sequence[_Row] = []
+    rows: Sequence[Row] = []
     for _ in range(_ROUNDS):
         rows = _select(connection, queue, now, request.max_messages)
         dead = [
@@ -248,8 +323,12 @@ def take(
     timeout = request.visibility_timeout
     if timeout is None:
         timeout = settings.visibility_timeout
-    taken = []
+    taken: list[tuple[Row, Receipt]] = []
+    size = 0
     for row in rows:
+        size += row.bytes
+        if most_bytes is not None and taken and size > most_bytes:
+            break
         receipt = Receipt(queue.name, row.id, new_nonce())
         connection.execute(
             "UPDATE messages SET visible_ms = ?, receipt = ?, received_ms = ?,"
@@ -261,7 +340,7 @@ def take(
     return taken
 
 
-def output(row: _Row, receipt: Receipt, request: Receive, now: int) -> dict[str, object]:
+def output(row: Row, receipt: Receipt, request: Receive, now: int) -> dict[str, object]:
     """Return AWS's Message."""
     message: dict[str, object] = {
         "MessageId": row.message_id,
@@ -309,7 +388,7 @@ def sequence_number(sequence: int) -> str:
     return str(_FIRST_SEQUENCE + sequence)
 
 
-def _select(connection: sqlite3.Connection, queue: StoredQueue, now: int, limit: int) -> list[_Row]:
+def _select(connection: sqlite3.Connection, queue: StoredQueue, now: int, limit: int) -> list[Row]:
     """Return what can be received, in the order in which it is."""
     # Each in the order of its index, so that what waits is not sorted for every receive.
     if queue.fifo:
@@ -323,11 +402,11 @@ def _select(connection: sqlite3.Connection, queue: StoredQueue, now: int, limit:
         f" WHERE {query} LIMIT :limit",
         names,
     )
-    return [_Row(*row) for row in rows]
+    return [Row(*row) for row in rows]
 
 
 def _move(
-    connection: sqlite3.Connection, queue: StoredQueue, row: _Row, now: int, *, arn: str
+    connection: sqlite3.Connection, queue: StoredQueue, row: Row, now: int, *, arn: str
 ) -> None:
     """Move a message to the dead-letter queue, behind what is there."""
     target = (queue.settings.dead_letter or "").rpartition(":")[2]
@@ -335,7 +414,7 @@ def _move(
     sent = now if queue.fifo else row.sent_ms
     connection.execute(
         f"INSERT INTO messages (queue, visible_ms, {_COLUMNS.removeprefix('id, ')})"  # noqa: S608
-        f" VALUES (?, ?, {', '.join('?' * 12)})",
+        f" VALUES (?, ?, {', '.join('?' * 13)})",
         (
             target,
             now,
@@ -351,6 +430,7 @@ def _move(
             row.deduplication_id,
             row.sequence,
             arn,
+            row.depth,
         ),
     )
     connection.execute("DELETE FROM messages WHERE id = ?", (row.id,))

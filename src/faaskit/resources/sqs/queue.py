@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from attrs import field, frozen
 
 from faaskit.clock import from_epoch_ms
+from faaskit.functions import Function
 from faaskit.gate.ask import Performer, ask
 from faaskit.names import queue_arn
 from faaskit.resources.sqs.settings import QueueSettings, validate_queue_name
 
 __all__ = ["Message", "Queue", "QueueOwner"]
+
+_F = TypeVar("_F", bound=Function)
 
 Attribute = str | int | float | Decimal | bytes
 
@@ -61,6 +64,9 @@ class QueueOwner(Performer, Protocol):
 
     def queue(self, name: str) -> Queue:
         """Return the queue of that name."""
+
+    def mapped(self, resource: Any, **settings: Any) -> Callable[[_F], _F]:
+        """Return a decorator that makes an event source mapping."""
 
 
 class Queue:
@@ -219,6 +225,52 @@ class Queue:
             ServiceError: It was purged a moment ago.
         """
         self._ask("PurgeQueue", {})
+
+    def on_messages(
+        self,
+        *,
+        batch_size: int = 10,
+        max_batching_window: int = 0,
+        report_batch_item_failures: bool = False,
+        filters: Sequence[Any] = (),
+        max_concurrency: int | None = None,
+        enabled: bool = True,
+    ) -> Callable[[_F], _F]:
+        """
+        Have a function invoked for this queue's messages, in batches: an event source mapping.
+
+        A decorator that goes on top of ``@app.function``, and returns the function, which gets
+        SQS' event. A batch that was done is deleted; one that failed is seen again when its
+        visibility timeout has ended.
+
+        Args:
+            batch_size: How many messages one invocation gets, at the most: 1 to 10000, and over
+                10 with a window; 1 to 10 of a FIFO queue.
+            max_batching_window: Seconds for which a batch that is not full is waited for: 0 to
+                300. Not of a FIFO queue.
+            report_batch_item_failures: The function returns what of its batch failed:
+                ``{"batchItemFailures": [{"itemIdentifier": "MESSAGE ID"}]}``; the rest is
+                deleted.
+            filters: Up to 10 patterns, as EventBridge has them, of which one must match; what
+                matches none is deleted.
+            max_concurrency: How many batches are under way at once: 2 to 1000. None: as many
+                as the app delivers at once.
+            enabled: Whether it reads; ``app.mappings`` have a switch.
+
+        Raises:
+            DefinitionError: Lambda does not take one of these; what is decorated is not a
+                function of this app, or its timeout is longer than the queue's visibility
+                timeout; or there is a mapping of the two already.
+        """
+        return self._owner.mapped(
+            self,
+            batch_size=batch_size,
+            max_batching_window=max_batching_window,
+            report_batch_item_failures=report_batch_item_failures,
+            filters=filters,
+            max_concurrency=max_concurrency,
+            enabled=enabled,
+        )
 
     def _ask(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         return ask(self._owner, "sqs", operation, {"QueueUrl": self.url, **parameters}).output

@@ -1,0 +1,113 @@
+"""A stream of the app, as a source: its shards, and its records in Kinesis' event shape."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from faaskit.clock import epoch_ms
+from faaskit.events.mappings.settings import Kind, MappingSettings
+from faaskit.events.mappings.sources import Page, Row, Shard
+from faaskit.resources.kinesis import records
+from faaskit.resources.kinesis.settings import DeclaredStream
+from faaskit.resources.kinesis.shards import first_sequence_at, hash_key, sequence_number, shard_id
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["KinesisSource"]
+
+
+class KinesisSource:
+    """
+    A stream of the app.
+
+    Args:
+        stream: Declared.
+        name: Its name.
+        arn: Its ARN.
+        region: The app's.
+    """
+
+    kind: Kind = "stream"
+
+    def __init__(self, stream: DeclaredStream, *, name: str, arn: str, region: str) -> None:
+        self.key = arn
+        self._stream = stream
+        self._name = name
+        self._region = region
+
+    def arn(self, connection: sqlite3.Connection) -> str:  # noqa: ARG002
+        """Return the stream's ARN."""
+        return self.key
+
+    def shards(self, connection: sqlite3.Connection) -> Sequence[Shard]:  # noqa: ARG002
+        """Return the stream's shards."""
+        return [Shard(number, shard_id(number)) for number in range(self._stream.settings.shards)]
+
+    def start(
+        self,
+        connection: sqlite3.Connection,
+        shard: Shard,  # noqa: ARG002
+        settings: MappingSettings,
+        now_ms: int,
+    ) -> int:
+        """Return the sequence that a mapping which is declared now begins at."""
+        if settings.starting_position == "TRIM_HORIZON":
+            return 0
+        if settings.starting_position_timestamp is not None:
+            return first_sequence_at(epoch_ms(settings.starting_position_timestamp))
+        stored = records.load_stream(connection, self._name, self._stream.settings)
+        return first_sequence_at(now_ms) if stored is None else stored.sequence + 1
+
+    def read(
+        self,
+        connection: sqlite3.Connection,
+        shard: Shard,
+        position: int,
+        *,
+        limit: int,
+        now_ms: int,
+        role_arn: str,
+    ) -> Page:
+        """Return records from a sequence on."""
+        stored = records.load_stream(connection, self._name, self._stream.settings)
+        if stored is None:
+            return Page((), position, more=False)
+        page = records.read(connection, stored, shard.number, position, limit=limit, now=now_ms)
+        if not page.records:
+            return Page((), position, more=False)
+        # What every entry has beside its data, its key and its number, whose length is fixed.
+        plain = len(json.dumps(self._entry(shard, "0" * 56, "", "", 1_767_225_600.123, role_arn)))
+        rows = []
+        for record in page.records:
+            number = sequence_number(record.sequence, shard.number)
+            data = base64.b64encode(record.data).decode()
+            key = record.partition_key
+            entry = self._entry(shard, number, key, data, record.arrived_ms / 1000, role_arn)
+            size = plain + len(data) + len(json.dumps(key)) + 2
+            slot = hash_key(key)
+            rows.append(Row(record.sequence, record.arrived_ms, slot, number, entry, size))
+        return Page(rows, rows[-1].sequence + 1, page.more)
+
+    def _entry(  # noqa: PLR0917 - what an entry is made of
+        self, shard: Shard, number: str, key: str, data: str, arrived: float, role_arn: str
+    ) -> dict[str, Any]:
+        return {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": key,
+                "sequenceNumber": number,
+                "data": data,
+                "approximateArrivalTimestamp": arrived,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": f"{shard.id}:{number}",
+            "eventName": "aws:kinesis:record",
+            "invokeIdentityArn": role_arn,
+            "awsRegion": self._region,
+            "eventSourceARN": self.key,
+        }

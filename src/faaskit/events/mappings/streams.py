@@ -1,0 +1,579 @@
+"""
+Streams and tables, as work: a batch of each lane at a time, in order, until it is done.
+
+A batch is done when its function says so, or when it is given up: its place in the lane is
+written down in one transaction with what follows from it, a record for the destination and a
+dead event. What ends before that, by whatever death, is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from attrs import evolve, frozen
+
+from faaskit.clock import Clock, epoch_ms, from_epoch_ms
+from faaskit.events.asynchronous import MAX_EVENT_BYTES, AsynchronousQueue
+from faaskit.events.mappings.lane import Batch, Lane
+from faaskit.events.mappings.lanes import LaneKey, LaneStore
+from faaskit.events.mappings.outcomes import MAX_STATE_BYTES, Answer, read_answer
+from faaskit.events.mappings.progress import Piece, Progress, Window, backoff_ms, retried
+from faaskit.events.mappings.records import batch_record, batch_target
+from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
+from faaskit.events.mappings.sources import Row, Shard
+from faaskit.events.targets import kind_of
+from faaskit.events.work import Ended, Errors
+from faaskit.exceptions import PayloadError
+from faaskit.resources.state import State
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["Polled", "StreamMappings"]
+
+_log = logging.getLogger(__name__)
+
+# How long another process's writes, and lanes that it gave up, may go unseen; real time.
+_LOOK_EVERY_SECONDS = 0.2
+# So many records that nobody gets are read over before that is written down.
+_MOST_SKIPPED = 1000
+
+
+class HasArn(Protocol):
+    """What is needed of a Role."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+
+class Polled(Protocol):
+    """What is needed of a Function."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the app."""
+
+    @property
+    def arn(self) -> str:
+        """Unqualified."""
+
+    @property
+    def role(self) -> HasArn:
+        """Under which it runs."""
+
+
+_F = TypeVar("_F", bound=Polled)
+_I = TypeVar("_I", bound=Ended)
+
+
+@frozen
+class _GivenUp:
+    """Records that are not tried again, and why."""
+
+    rows: Sequence[Row]
+    condition: str
+    attempts: int
+    detail: str
+    failed: bool = False
+
+
+class StreamMappings(Generic[_F, _I]):
+    """
+    The mappings of streams and tables, as work.
+
+    Args:
+        registry: Which there are.
+        queue: Where what follows from a batch that was given up goes.
+        state: Where lanes and records are.
+        functions: Returns the functions that there are by now, by name.
+        invoke: Runs one with a parsed event, under a request id.
+        permitted: Returns whether a function's role lets its mapping read there.
+        clock: Decides what is due.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        queue: AsynchronousQueue,
+        *,
+        state: State,
+        functions: Callable[[], Mapping[str, _F]],
+        invoke: Callable[[_F, Any, str], _I],
+        permitted: Callable[[_F, Declared], bool],
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._queue = queue
+        self._state = state
+        self._store = LaneStore(state)
+        self._functions = functions
+        self._invoke = invoke
+        self._permitted = permitted
+        self._clock = clock
+        self.after_fork_in_child()
+
+    def after_fork_in_child(self) -> None:
+        """Let go of the parent's lanes."""
+        self._lock = threading.RLock()
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._looked = float("-inf")
+        self._read = -1  # at which count of the folder's changes lanes were read
+
+    # --- as work ------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take the lanes that nobody has, and see what other processes wrote."""
+        if not self._registry.of("stream", "table"):
+            return
+        with self._lock:
+            if time.monotonic() - self._looked < _LOOK_EVERY_SECONDS:
+                return
+            self._looked = time.monotonic()
+            self._read = -1
+            self._registry.refresh()
+            wanted = self._wanted()
+            for key in self._lanes.keys() - wanted.keys():
+                self._forget(key)
+            self._acquire({key: what for key, what in wanted.items() if key not in self._lanes})
+            for lane in list(self._lanes.values()):
+                if lane.over or (lane.skipped >= _MOST_SKIPPED and not lane.rows):
+                    self._write_position(lane)
+
+    def next_due(self) -> datetime | None:
+        """Return when the next batch is due."""
+        with self._lock:
+            lane = self._next()
+            return None if lane is None else from_epoch_ms(lane.due_ms or 0)
+
+    def claim(self) -> _Attempt[_F, _I] | None:
+        """Claim the batch that is due first."""
+        with self._lock:
+            lane = self._next()
+            now_ms = epoch_ms(self._clock.now())
+            if lane is None or (lane.due_ms or 0) > now_ms:
+                return None
+            with self._state.reading() as connection:
+                batch = lane.batch(connection, now_ms)
+            lane.busy = True
+        return _Attempt(self, lane, batch)
+
+    def abandon(self) -> None:
+        """Have nobody be at any lane of this process."""
+        with self._lock:
+            claims = [lane.claim for lane in self._lanes.values()]
+            self._lanes.clear()
+            self._looked = float("-inf")
+            self._store.release(claims)
+
+    def rest(self) -> None:
+        """Let other processes have the lanes."""
+        if self._lanes:
+            self.abandon()
+        self._looked = float("-inf")
+
+    def leave(self, lane: Lane) -> None:
+        """Have nobody be at a lane whose batch was not tried."""
+        lane.busy = False
+
+    # --- lanes --------------------------------------------------------------------------
+
+    def _next(self) -> Lane | None:
+        """Return the lane that is due first, having read what is new."""
+        changes = self._state.changes.count
+        if self._lanes and changes != self._read:
+            now_ms = epoch_ms(self._clock.now())
+            with self._state.reading() as connection:
+                for lane in self._lanes.values():
+                    if not lane.busy and not lane.full:
+                        lane.read(connection, now_ms)
+            self._read = changes
+        due = [
+            (moment, lane) for lane in self._lanes.values() if (moment := lane.due_ms) is not None
+        ]
+        return min(due, key=lambda one: one[0])[1] if due else None
+
+    def _wanted(self) -> dict[LaneKey, tuple[Declared, Shard]]:
+        """Return the lanes that there is work in: of enabled mappings, parents before children."""
+        functions = self._functions()
+        wanted = {}
+        with self._state.reading() as connection:
+            for mapping in self._registry.of("stream", "table"):
+                function = functions.get(mapping.function)
+                if function is None or not mapping.enabled:
+                    continue
+                if not self._permitted(function, mapping):
+                    continue
+                parts = mapping.settings.parallelization_factor
+                for shard in self._open_shards(connection, mapping):
+                    for part in range(parts):
+                        key = LaneKey(mapping.uuid, shard.number, part, parts)
+                        wanted[key] = (mapping, shard)
+        return wanted
+
+    def _open_shards(self, connection: sqlite3.Connection, mapping: Declared) -> Iterator[Shard]:
+        ended = self._store.ended(connection, mapping.uuid)
+        shards = mapping.source.shards(connection)
+        known = {shard.number for shard in shards}
+        for shard in shards:
+            parents = [parent for parent in shard.parents if parent in known]
+            if not ended.get(shard.number) and all(ended.get(parent) for parent in parents):
+                yield shard
+
+    def _acquire(self, wanted: Mapping[LaneKey, tuple[Declared, Shard]]) -> None:
+        with self._state.reading() as connection:
+            free = [key for key in wanted if self._store.is_free(connection, key)]
+        if not free:
+            return
+        functions = self._functions()
+        with self._state.writing() as connection:
+            for key in free:
+                claim = self._store.acquire(connection, key, Progress(0))
+                if claim is not None:
+                    mapping, shard = wanted[key]
+                    role_arn = functions[mapping.function].role.arn
+                    arn = mapping.source.arn(connection)
+                    self._lanes[key] = Lane.of(mapping, shard, claim, arn=arn, role_arn=role_arn)
+
+    def _forget(self, key: LaneKey) -> None:
+        """Give a lane up that is not wanted any more, unless an attempt is under way."""
+        lane = self._lanes[key]
+        if not lane.busy:
+            del self._lanes[key]
+            self._store.release([lane.claim])
+
+    def _write_position(self, lane: Lane) -> None:
+        """Write down that records were read over, or that a closed shard is done."""
+        if lane.busy:
+            return
+        progress = evolve(lane.progress, position=lane.read_to, ended=lane.over)
+        with self._state.writing() as connection:
+            if not self._store.store(connection, lane.claim, progress):
+                self._lanes.pop(lane.claim.key, None)
+        lane.done(progress)
+
+    # --- attempts -----------------------------------------------------------------------
+
+    def carry_out(self, lane: Lane, batch: Batch, later: Errors) -> _I | None:
+        """Try a batch, and note how it ended."""
+        function = self._functions().get(lane.mapping.function)
+        if function is None:  # taken away since
+            self.leave(lane)
+            return None
+        try:
+            young, old = self._by_age(lane, batch)
+            if batch.piece is not None and not young:
+                if old is None:
+                    self._tell_of_expiry(lane, batch.piece)
+                self._settle(function, lane, _without(lane, batch.piece), [old] if old else [])
+                return None
+            batch = evolve(batch, rows=young)
+            return self._try(function, lane, batch, [old] if old else [], later)
+        except BaseException:
+            self.leave(lane)  # Ctrl-C, or a function that can't run at all: as if not tried
+            raise
+
+    def _by_age(self, lane: Lane, batch: Batch) -> tuple[Sequence[Row], _GivenUp | None]:
+        """Return the records that may be tried, and those that are too old for it."""
+        oldest = lane.mapping.settings.max_record_age
+        if oldest < 0 or batch.piece is None:
+            return batch.rows, None
+        horizon = epoch_ms(self._clock.now()) - oldest * 1000
+        young = [row for row in batch.rows if row.arrived_ms >= horizon]
+        old = batch.rows[: len(batch.rows) - len(young)]
+        if not old:
+            return young, None
+        detail = f"older than max_record_age, {oldest} s"
+        return young, _GivenUp(old, "RecordAgeExceeded", batch.piece.tries, detail, failed=True)
+
+    def _try(
+        self, function: _F, lane: Lane, batch: Batch, old: list[_GivenUp], later: Errors
+    ) -> _I | None:
+        request_id = str(uuid.uuid4())
+        event = _event(lane, batch)
+        try:
+            invocation = self._invoke(function, event, request_id)
+        except PayloadError as error:
+            self._too_large(function, lane, batch, old, str(error))
+            return None
+        except later as error:
+            self._throttled(function, lane, batch, old, f"{type(error).__name__}: {error}")
+            return None
+        settings = lane.mapping.settings
+        known = {row.number for row in batch.rows}
+        if invocation.ok:
+            answer = read_answer(
+                invocation.raw,
+                known,
+                reports=settings.report_batch_item_failures,
+                window=bool(settings.tumbling_window),
+            )
+        else:
+            detail = invocation.raw.decode("utf-8", "replace")
+            answer = Answer(None, problem=detail)
+        self._after(function, lane, batch, answer, old, raised=not invocation.ok)
+        return invocation
+
+    def _after(
+        self,
+        function: _F,
+        lane: Lane,
+        batch: Batch,
+        answer: Answer,
+        old: list[_GivenUp],
+        *,
+        raised: bool,
+    ) -> None:
+        """Note what an answer means for the batch."""
+        if batch.piece is None:
+            self._after_window(function, lane, batch, answer)
+            return
+        window = lane.progress.window
+        onward = answer.failed is not None and batch.rows[0].number not in answer.failed
+        if batch.window is not None and onward:
+            early = len(json.dumps(answer.state)) > MAX_STATE_BYTES
+            window = Window(batch.window.start_ms, answer.state, early=early)
+        left: tuple[Piece, ...] = ()
+        given = list(old)
+        detail = ""
+        if answer.failed != ():
+            settings = lane.mapping.settings
+            left, dead = retried(
+                batch.piece,
+                [row.sequence for row in batch.rows],
+                _first_failed(batch.rows, answer.failed),
+                bisect=settings.bisect_batch_on_error,
+                retry_attempts=settings.retry_attempts,
+                now_ms=epoch_ms(self._clock.now()),
+            )
+            detail = answer.problem or f"failed: {', '.join(answer.failed or ())}"
+            if dead is not None:
+                rows = [row for row in batch.rows if row.sequence >= dead.first]
+                reason = "RetryAttemptsExhausted"
+                given.append(_GivenUp(rows, reason, dead.tries, detail, failed=raised))
+        progress = evolve(_without(lane, batch.piece, left), window=window)
+        self._settle(function, lane, progress, given, detail)
+
+    def _after_window(self, function: _F, lane: Lane, batch: Batch, answer: Answer) -> None:
+        """Note how the end of a window went; a failure holds the shard up."""
+        window = batch.window
+        assert window is not None
+        left: Window | None = None
+        if answer.failed != ():
+            tries = window.tries + 1
+            retries = lane.mapping.settings.retry_attempts
+            if retries < 0 or tries <= retries:
+                due = epoch_ms(self._clock.now()) + backoff_ms(tries)
+                left = evolve(window, tries=tries, due_ms=due, throttles=0)
+            else:
+                self._bury(function, lane, _event(lane, batch), tries, answer.problem)
+        progress = evolve(lane.progress, window=left)
+        self._settle(function, lane, progress, [], answer.problem)
+
+    def _throttled(
+        self, function: _F, lane: Lane, batch: Batch, old: list[_GivenUp], detail: str
+    ) -> None:
+        """Have a batch tried again that could not be run: that is no attempt of the function's."""
+        now_ms = epoch_ms(self._clock.now())
+        _log.warning("a batch of %s for %r is put off: %s", lane.arn, function.name, detail)
+        if batch.piece is None:
+            assert batch.window is not None
+            throttles = batch.window.throttles + 1
+            due_ms = now_ms + backoff_ms(throttles)
+            window = evolve(batch.window, throttles=throttles, due_ms=due_ms)
+            self._settle(function, lane, evolve(lane.progress, window=window), [], detail)
+            return
+        throttles = batch.piece.throttles + 1
+        again = evolve(
+            batch.piece,
+            first=batch.rows[0].sequence,
+            throttles=throttles,
+            due_ms=now_ms + backoff_ms(throttles),
+        )
+        self._settle(function, lane, _without(lane, batch.piece, (again,)), old, detail)
+
+    def _too_large(
+        self, function: _F, lane: Lane, batch: Batch, old: list[_GivenUp], detail: str
+    ) -> None:
+        """Halve what no event holds; what has one record will never fit, and is given up."""
+        if batch.piece is None:
+            self._after_window(function, lane, batch, Answer(None, problem=detail))
+            return
+        left, dead = retried(
+            batch.piece,
+            [row.sequence for row in batch.rows],
+            None,
+            bisect=True,
+            retry_attempts=0,
+            now_ms=epoch_ms(self._clock.now()),
+        )
+        given = [_GivenUp(batch.rows, "RetryAttemptsExhausted", 0, detail)] if dead else []
+        self._settle(function, lane, _without(lane, batch.piece, left), [*old, *given], detail)
+
+    def _tell_of_expiry(self, lane: Lane, piece: Piece) -> None:
+        _log.error(
+            "records of %s, %s, for %r were not kept any longer after %d attempts: the stream's "
+            "retention ended; set retry_attempts or max_record_age, and on_failure",
+            lane.arn,
+            lane.shard.id,
+            lane.mapping.function,
+            piece.tries,
+        )
+
+    # --- how it ended -------------------------------------------------------------------
+
+    def _settle(
+        self,
+        function: _F,
+        lane: Lane,
+        progress: Progress,
+        given_up: Sequence[_GivenUp],
+        problem: str = "",
+    ) -> None:
+        """Write down how far a lane is, and what follows from what is not tried again."""
+        result = PROBLEM if problem or given_up else OK
+        with self._state.writing() as connection:
+            ours = self._store.store(connection, lane.claim, progress)
+            if ours:
+                for one in given_up:
+                    self._give_up(connection, function, lane, one)
+                self._registry.note(connection, lane.mapping, result)
+        with self._lock:
+            lane.done(progress)
+            if not ours and self._lanes.get(lane.claim.key) is lane:
+                del self._lanes[lane.claim.key]  # it is another process's by now
+
+    def _give_up(
+        self, connection: sqlite3.Connection, function: _F, lane: Lane, over: _GivenUp
+    ) -> None:
+        now = self._clock.now()
+        request_id = str(uuid.uuid4())
+        payload = json.dumps({"Records": [row.entry for row in over.rows]})
+        chosen = lane.mapping.settings.on_failure
+        record = batch_record(
+            kind=lane.mapping.kind,
+            now=now,
+            request_id=request_id,
+            function_arn=function.arn,
+            condition=over.condition,
+            attempts=over.attempts,
+            failed=over.failed,
+            shard_id=lane.shard.id,
+            stream_arn=lane.arn,
+            rows=over.rows,
+            payload=payload if chosen is not None and kind_of(chosen) == "bucket" else None,
+        )
+        if chosen is not None:
+            target = batch_target(
+                chosen,
+                mapping=lane.mapping.uuid,
+                shard_id=lane.shard.id,
+                now=now,
+                unique=request_id,
+            )
+            self._queue.enqueue(connection, function.name, record, target=target.text)
+        whole = payload.encode()
+        self._queue.bury(
+            connection,
+            request_id=request_id,
+            function=function.name,
+            # What could not be delivered again is not kept: its record says where it was.
+            event=whole if len(whole) <= MAX_EVENT_BYTES else record,
+            accepted=from_epoch_ms(over.rows[0].arrived_ms),
+            attempts=over.attempts,
+            reason=over.condition,
+            detail=over.detail,
+        )
+        _log.error(
+            "%d records of %s for %r were given up (%s): %s",
+            len(over.rows),
+            lane.arn,
+            function.name,
+            over.condition,
+            over.detail,
+        )
+
+    def _bury(self, function: _F, lane: Lane, event: Any, tries: int, detail: str) -> None:
+        """Keep the end of a window that was given up, with its state, among the dead events."""
+        whole = json.dumps(event).encode()
+        with self._state.writing() as connection:
+            self._queue.bury(
+                connection,
+                request_id=str(uuid.uuid4()),
+                function=function.name,
+                event=whole,
+                accepted=self._clock.now(),
+                attempts=tries,
+                reason="RetryAttemptsExhausted",
+                detail=detail,
+            )
+        _log.error(
+            "the end of a window of %s for %r was given up: %s", lane.arn, function.name, detail
+        )
+
+
+class _Attempt(Generic[_F, _I]):
+    """One batch, claimed."""
+
+    def __init__(self, mappings: StreamMappings[_F, _I], lane: Lane, batch: Batch) -> None:
+        self._mappings = mappings
+        self._lane = lane
+        self._batch = batch
+
+    @property
+    def label(self) -> str:
+        """What it is, for the log."""
+        lane = self._lane
+        what = f"{len(self._batch.rows)} records" if self._batch.piece else "the end of a window"
+        return f"{what} of {lane.arn}, {lane.shard.id}, for function {lane.mapping.function!r}"
+
+    def carry_out(self, later: Errors) -> _I | None:
+        """Try it."""
+        return self._mappings.carry_out(self._lane, self._batch, later)
+
+    def drop(self) -> None:
+        """Leave it as it was."""
+        self._mappings.leave(self._lane)
+
+
+def _event(lane: Lane, batch: Batch) -> dict[str, Any]:
+    """Return what the function gets."""
+    event: dict[str, Any] = {"Records": [row.entry for row in batch.rows]}
+    window = batch.window
+    if window is not None:
+        width = lane.mapping.settings.tumbling_window * 1000
+        event |= {
+            "window": {
+                "start": _to_the_second(window.start_ms),
+                "end": _to_the_second(window.start_ms + width),
+            },
+            "state": window.state,
+            "shardId": lane.shard.id,
+            "eventSourceARN": lane.arn,
+            "isFinalInvokeForWindow": batch.piece is None,
+            "isWindowTerminatedEarly": window.early,
+        }
+    return event
+
+
+def _to_the_second(moment_ms: int) -> str:
+    return f"{datetime.fromtimestamp(moment_ms // 1000, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _first_failed(rows: Sequence[Row], failed: Sequence[str] | None) -> int | None:
+    """Return the sequence of the first record that failed; None where all did."""
+    if failed is None:
+        return None
+    return min(row.sequence for row in rows if row.number in failed)
+
+
+def _without(lane: Lane, piece: Piece, left: Sequence[Piece] = ()) -> Progress:
+    """Return a lane's progress with what is left of a piece in its place."""
+    return lane.progress.instead(piece, left)
