@@ -143,9 +143,7 @@ class StreamMappings(Generic[_F, _I]):
             for key in self._lanes.keys() - wanted.keys():
                 self._forget(key)
             self._acquire({key: what for key, what in wanted.items() if key not in self._lanes})
-            for lane in list(self._lanes.values()):
-                if lane.over or (lane.skipped >= _MOST_SKIPPED and not lane.rows):
-                    self._write_position(lane)
+            self._write_positions()
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is due."""
@@ -175,9 +173,11 @@ class StreamMappings(Generic[_F, _I]):
 
     def rest(self) -> None:
         """Let other processes have the lanes."""
-        if self._lanes:
-            self.abandon()
-        self._looked = float("-inf")
+        with self._lock:
+            if self._lanes:
+                self._write_positions()
+                self.abandon()
+            self._looked = float("-inf")
 
     def leave(self, lane: Lane) -> None:
         """Have nobody be at a lane whose batch was not tried."""
@@ -249,15 +249,17 @@ class StreamMappings(Generic[_F, _I]):
             del self._lanes[key]
             self._store.release([lane.claim])
 
-    def _write_position(self, lane: Lane) -> None:
-        """Write down that records were read over, or that a closed shard is done."""
-        if lane.busy:
-            return
-        progress = evolve(lane.progress, position=lane.read_to, ended=lane.over)
-        with self._state.writing() as connection:
-            if not self._store.store(connection, lane.claim, progress):
-                self._lanes.pop(lane.claim.key, None)
-        lane.done(progress)
+    def _write_positions(self) -> None:
+        """Write down of lanes that much was read over, or that a closed shard is done."""
+        for lane in list(self._lanes.values()):
+            skipped = lane.skipped >= _MOST_SKIPPED and not lane.rows and not lane.progress.pieces
+            if lane.busy or not (lane.over or skipped):
+                continue
+            progress = evolve(lane.progress, position=lane.read_to, ended=lane.over)
+            with self._state.writing() as connection:
+                if not self._store.store(connection, lane.claim, progress):
+                    self._lanes.pop(lane.claim.key, None)
+            lane.done(progress)
 
     # --- attempts -----------------------------------------------------------------------
 
