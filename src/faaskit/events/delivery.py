@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -178,11 +179,14 @@ class Deliverer(Generic[_I]):
         on_delivery: Callable[[_I], object] | None,
     ) -> None:
         changes = self._changes()
+        looked = float("-inf")
         while not background.stopping:
             seen = changes.count  # before looking: what changes from here on is looked at again
             task = None
             try:
-                self._look()
+                if time.monotonic() - looked >= _LOOK_EVERY.total_seconds():
+                    looked = time.monotonic()
+                    self._look()
                 if background.working < concurrency:
                     task = self._claim_due()
                 if task is not None:

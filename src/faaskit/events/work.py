@@ -56,7 +56,7 @@ class Work(Protocol[_I_co]):
     """One kind of things to do. Safe to use from several threads."""
 
     def look(self) -> None:
-        """Take up what no process is at any more. Called often."""
+        """Take up what no process is at any more, and what others wrote. Called now and then."""
 
     def next_due(self) -> datetime | None:
         """Return when something is due next, past or future; None for what is not known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from faaskit.clock import epoch_ms
@@ -87,10 +88,13 @@ class KinesisSource:
             data = base64.b64encode(record.data).decode()
             key = record.partition_key
             entry = self._entry(shard, number, key, data, record.arrived_ms / 1000, role_arn)
-            size = plain + len(data) + len(json.dumps(key)) + 2
-            slot = hash_key(key)
-            rows.append(Row(record.sequence, record.arrived_ms, slot, number, entry, size))
+            size = plain + len(data) + len(encode_basestring_ascii(key)) + 2
+            rows.append(Row(record.sequence, record.arrived_ms, key, number, entry, size))
         return Page(rows, rows[-1].sequence + 1, page.more)
+
+    def slot(self, key: Any) -> int:
+        """Return a number that records of one partition key have in common."""
+        return hash_key(key)
 
     def _entry(  # noqa: PLR0917 - what an entry is made of
         self, shard: Shard, number: str, key: str, data: str, arrived: float, role_arn: str

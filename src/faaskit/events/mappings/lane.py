@@ -101,7 +101,7 @@ class Lane:
 
     def _passes(self, row: Row) -> bool:
         key = self.claim.key
-        if key.parts > 1 and row.slot % key.parts != key.part:
+        if key.parts > 1 and self.mapping.source.slot(row.key) % key.parts != key.part:
             return False
         return self.mapping.settings.filters.pass_record(row.entry)
 
@@ -135,14 +135,21 @@ class Lane:
         )
 
     def done(self, progress: Progress) -> None:
-        """Take up how an attempt ended: what was gathered is done, or in a piece."""
-        if progress.position != self.progress.position:
-            self.rows = []
-            self._size = 0
-            self.full = False
+        """Take up how an attempt ended."""
         self.progress = progress
-        self.skipped = 0
         self.busy = False
+
+    def begin_again(self) -> None:
+        """Have everything as if nothing had been read or taken."""
+        self._gather_anew()
+        self.read_to = self.progress.position
+        self.busy = False
+
+    def _gather_anew(self) -> None:
+        self.rows = []
+        self.full = False
+        self._size = 0
+        self.skipped = 0
 
     # --- what is due --------------------------------------------------------------------
 
@@ -168,8 +175,9 @@ class Lane:
             due = min(due, self._end_of(self._window_start(first)))
         return due
 
-    def batch(self, connection: sqlite3.Connection, now_ms: int) -> Batch:
-        """Return what is due."""
+    def take(self, connection: sqlite3.Connection, now_ms: int) -> Batch:
+        """Return what is due, for an attempt at it: the lane is busy from here on."""
+        self.busy = True
         progress = self.progress
         if progress.pieces:
             piece = progress.pieces[0]
@@ -179,6 +187,7 @@ class Lane:
         else:
             rows = self.rows
             piece = Piece(rows[0].sequence, rows[-1].sequence)
+            self._gather_anew()
         if not rows or not self.mapping.settings.tumbling_window:
             return Batch(piece, rows)
         return Batch(piece, rows, progress.window or Window(self._window_start(rows[0]), {}))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +40,6 @@ _log = logging.getLogger(__name__)
 
 # An event may have 6 MB.
 MAX_BATCH_BYTES = 6 * 1024 * 1024 - 4096
-_LOOK_EVERY_SECONDS = 0.2
 
 
 class Named(Protocol):
@@ -115,7 +113,6 @@ class QueueMappings(Generic[_F, _I]):
         self._lock = threading.RLock()
         self._under_way: dict[int, _Batch] = {}
         self._numbers = 0
-        self._looked = float("-inf")
         self._seen: tuple[int, tuple[int, Declared] | None] = (-1, None)
 
     # --- as work ------------------------------------------------------------------------
@@ -123,11 +120,9 @@ class QueueMappings(Generic[_F, _I]):
     def look(self) -> None:
         """See what other processes wrote."""
         if self._registry.of("queue"):
+            self._registry.refresh()
             with self._lock:
-                if time.monotonic() - self._looked >= _LOOK_EVERY_SECONDS:
-                    self._looked = time.monotonic()
-                    self._registry.refresh()
-                    self._seen = (-1, None)
+                self._seen = (-1, None)
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is due."""
@@ -156,7 +151,6 @@ class QueueMappings(Generic[_F, _I]):
 
     def rest(self) -> None:
         """Have nothing to let go of: nothing is kept between batches."""
-        self._looked = float("-inf")
 
     def forget(self, number: int, *, tried: bool) -> None:
         """Have nobody be at a batch any more."""

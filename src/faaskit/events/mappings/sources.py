@@ -41,7 +41,7 @@ class Row:
     Attributes:
         sequence: Grows in a shard.
         arrived_ms: When it was put.
-        slot: Records of one key have one: they stay in order.
+        key: Records of one key stay in order; for the source's ``slot``.
         number: The sequence number, as AWS shows it.
         entry: As it is in an event.
         size: Of the entry as JSON, in bytes.
@@ -49,7 +49,7 @@ class Row:
 
     sequence: int
     arrived_ms: int
-    slot: int
+    key: Any
     number: str
     entry: Mapping[str, Any] = field(repr=False)
     size: int
@@ -87,6 +87,9 @@ class StreamSource(Protocol):
 
     def shards(self, connection: sqlite3.Connection) -> Sequence[Shard]:
         """Return the shards that there are, parents first."""
+
+    def slot(self, key: Any) -> int:
+        """Return a number that records of one key have in common."""
 
     def start(
         self, connection: sqlite3.Connection, shard: Shard, settings: MappingSettings, now_ms: int

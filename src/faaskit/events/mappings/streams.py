@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -40,8 +39,6 @@ __all__ = ["Polled", "StreamMappings"]
 
 _log = logging.getLogger(__name__)
 
-# How long another process's writes, and lanes that it gave up, may go unseen; real time.
-_LOOK_EVERY_SECONDS = 0.2
 # So many records that nobody gets are read over before that is written down.
 _MOST_SKIPPED = 1000
 
@@ -124,7 +121,6 @@ class StreamMappings(Generic[_F, _I]):
         """Let go of the parent's lanes."""
         self._lock = threading.RLock()
         self._lanes: dict[LaneKey, Lane] = {}
-        self._looked = float("-inf")
         self._read = -1  # at which count of the folder's changes lanes were read
 
     # --- as work ------------------------------------------------------------------------
@@ -134,9 +130,6 @@ class StreamMappings(Generic[_F, _I]):
         if not self._registry.of("stream", "table"):
             return
         with self._lock:
-            if time.monotonic() - self._looked < _LOOK_EVERY_SECONDS:
-                return
-            self._looked = time.monotonic()
             self._read = -1
             self._registry.refresh()
             wanted = self._wanted()
@@ -159,8 +152,8 @@ class StreamMappings(Generic[_F, _I]):
             if lane is None or (lane.due_ms or 0) > now_ms:
                 return None
             with self._state.reading() as connection:
-                batch = lane.batch(connection, now_ms)
-            lane.busy = True
+                batch = lane.take(connection, now_ms)
+            self._read = -1  # the next one is read while this one is under way
         return _Attempt(self, lane, batch)
 
     def abandon(self) -> None:
@@ -168,7 +161,6 @@ class StreamMappings(Generic[_F, _I]):
         with self._lock:
             claims = [lane.claim for lane in self._lanes.values()]
             self._lanes.clear()
-            self._looked = float("-inf")
             self._store.release(claims)
 
     def rest(self) -> None:
@@ -177,11 +169,11 @@ class StreamMappings(Generic[_F, _I]):
             if self._lanes:
                 self._write_positions()
                 self.abandon()
-            self._looked = float("-inf")
 
     def leave(self, lane: Lane) -> None:
         """Have nobody be at a lane whose batch was not tried."""
-        lane.busy = False
+        with self._lock:
+            lane.begin_again()
 
     # --- lanes --------------------------------------------------------------------------
 
@@ -192,7 +184,7 @@ class StreamMappings(Generic[_F, _I]):
             now_ms = epoch_ms(self._clock.now())
             with self._state.reading() as connection:
                 for lane in self._lanes.values():
-                    if not lane.busy and not lane.full:
+                    if not lane.full:
                         lane.read(connection, now_ms)
             self._read = changes
         due = [
@@ -260,6 +252,7 @@ class StreamMappings(Generic[_F, _I]):
                 if not self._store.store(connection, lane.claim, progress):
                     self._lanes.pop(lane.claim.key, None)
             lane.done(progress)
+            lane.skipped = 0
 
     # --- attempts -----------------------------------------------------------------------
 

@@ -92,6 +92,10 @@ class TableSource:
         rows = [self._row(change, arn) for change in found]
         return Page(rows, found[-1].id + 1, len(found) == limit)
 
+    def slot(self, key: Any) -> int:
+        """Return the slot of a partition key, which a change has itself."""
+        return int(key)
+
     def _row(self, change: StoredChange, arn: str) -> Row:
         view = self._table.settings.stream or "KEYS_ONLY"
         number = str(_FIRST_NUMBER + change.id)
