@@ -729,3 +729,19 @@ def test_in_the_background(app: InlineApp) -> None:
             with app._state.changes.condition:
                 app._state.changes.condition.wait(0.05)
     assert sorted(one for batch in _batches(app) for one in batch) == sorted(map(str, range(100)))
+
+
+def test_a_claim_that_is_dropped(app: InlineApp) -> None:
+    """The batch is due again, as it was."""
+    stream = app.stream("clicks")
+    stream.on_records(batch_size=2)(app.calls(nothing))
+    _put(stream, "abc")
+    work = app._deliverer._works[1]
+    work.look()
+    for _ in range(2):
+        task = work.claim()
+        assert task is not None
+        assert "2 records of" in task.label
+        task.drop()
+    app.drain()
+    assert _batches(app) == [["a", "b"], ["c"]]
