@@ -269,7 +269,12 @@ def buses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     with peers("events") as made, App("peer", state=folder, clock=made.clock) as app:
         app.bus()
         made.service = EventsService(
-            app._state, buses=app.buses, clock=made.clock, region=REGION, account=ACCOUNT
+            app._state,
+            buses=app.buses,
+            listener=app._rules,
+            clock=made.clock,
+            region=REGION,
+            account=ACCOUNT,
         )
         yield made
 

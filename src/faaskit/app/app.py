@@ -165,7 +165,7 @@ class App(Triggers):
             tables,
             SqsService(state, queues=self._queues, **at),
             kinesis,
-            EventsService(state, buses=self._buses, **at),
+            EventsService(state, buses=self._buses, listener=self._rules, **at),
             policy_of=self._policies.of,
             elsewhere=self._elsewhere,
             resolve=resolve,

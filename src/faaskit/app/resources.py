@@ -70,6 +70,14 @@ class Resources(ABC):
     def mapped(self, resource: Stream | Table | Queue, **settings: Any) -> Callable[[_F], _F]:
         """Return a decorator that makes an event source mapping of one of these."""
 
+    @abstractmethod
+    def ruled(self, bus: Bus, pattern: Any, **settings: Any) -> Callable[[_F], _F]:
+        """Return a decorator that makes a rule whose target is a function."""
+
+    @abstractmethod
+    def route(self, bus: Bus, pattern: Any, **settings: Any) -> None:
+        """Make a rule whose target is no function."""
+
     def bucket(self, name: str) -> Bucket:
         """
         Return the bucket of that name; it is there from now on, and the same each time.

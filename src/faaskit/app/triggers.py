@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -16,6 +17,7 @@ from faaskit.app.resources import Resources
 from faaskit.clock import Clock
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.attempts import check_destinations
+from faaskit.events.inputs import Input
 from faaskit.events.mappings.handle import EventSourceMapping
 from faaskit.events.mappings.kinesis import KinesisSource
 from faaskit.events.mappings.queues import QueueSource
@@ -23,14 +25,18 @@ from faaskit.events.mappings.registry import Registry
 from faaskit.events.mappings.settings import declared
 from faaskit.events.mappings.tables import TableSource
 from faaskit.events.notifications import BucketTriggers
+from faaskit.events.patterns import Pattern
+from faaskit.events.rules import Rule, Rules, retry_policy
 from faaskit.events.s3 import rule
 from faaskit.events.scheduler import Schedule, Scheduler
 from faaskit.events.schedules import next_fire
+from faaskit.events.targets import Target, kind_of, target_arn
 from faaskit.exceptions import DefinitionError
 from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
 from faaskit.invoke import Invoker
 from faaskit.resources.bucket import Bucket
 from faaskit.resources.dynamodb.table import Table
+from faaskit.resources.eventbridge.bus import Bus
 from faaskit.resources.kinesis.stream import Stream
 from faaskit.resources.sqs.queue import Queue
 from faaskit.resources.state import State
@@ -74,6 +80,7 @@ class Triggers(Resources):
         self._clock = clock
         self._queue = AsynchronousQueue(self._state, clock)
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
+        self._rules = Rules(self._queue, clock=clock, region=region, account=account)
         self._mappings = Registry(self._state, clock)
         self._schedules = Scheduler(
             self._queue, self._state, clock, next_fire, region=region, account=account
@@ -255,6 +262,46 @@ class Triggers(Resources):
 
         return register
 
+    def ruled(self, bus: Bus, pattern: Any, **settings: Any) -> Callable[[_M], _M]:
+        """Return a decorator that makes a rule whose target is a function: ``bus.on``'s work."""
+        parsed = Pattern.parse(pattern)
+        name = settings["name"]
+        what = f"rule {name!r} of bus {bus.name!r}" if name else f"rule of bus {bus.name!r}"
+        given = _input_of(what, settings)
+
+        def register(function: _M) -> _M:
+            with self._lock:
+                owner, definition = self._own(function, f"bus {bus.name!r}", "@bus.on")
+                chosen = name or self._rules.free_name(bus.name, owner, owner, definition)
+                rule = Rule(chosen, bus.name, parsed, given, owner, definition)
+                self._rules.add(rule)
+            return function
+
+        return register
+
+    def route(self, bus: Bus, pattern: Any, **settings: Any) -> None:
+        """Make a rule whose target is no function: ``bus.rule``'s work."""
+        what = f"rule of bus {bus.name!r}"
+        kinds = ("queue", "fifo", "stream", "topic", "bus")
+        arn = target_arn(settings["target"], f"target of the {what}", kinds)
+        group = settings["message_group_id"]
+        if arn.endswith(".fifo") != bool(group):
+            msg = f"{what}: message_group_id goes with a FIFO queue, and is needed there"
+            raise DefinitionError(msg)
+        given = _input_of(what, settings)
+        if kind_of(arn) == "bus" and given != Input():
+            msg = f"{what}: another bus gets the event as it is: no input, path or transformer"
+            raise DefinitionError(msg)
+        retries, age = retry_policy(what, settings["retry_attempts"], settings["max_event_age"])
+        letter = settings["dead_letter"]
+        if letter is not None:
+            letter = target_arn(letter, f"dead_letter of the {what}", ("queue",))
+        target = Target(arn, group_id=group, retries=retries, max_age=age, dead_letter=letter or "")
+        with self._lock:
+            last = re.split("[:/]", arn)[-1]
+            name = settings["name"] or self._rules.free_name(bus.name, last, "", 0)
+            self._rules.add(Rule(name, bus.name, Pattern.parse(pattern), given, target=target))
+
     def _source_of(self, resource: Stream | Table | Queue) -> tuple[AnySource, str]:
         """Return what a mapping reads, and the decorator that it was named by."""
         place = {"name": resource.name, "arn": resource.arn, "region": self.region}
@@ -286,6 +333,15 @@ class Triggers(Resources):
             )
             raise DefinitionError(msg)
         return name, self._definitions[name]
+
+
+def _input_of(what: str, settings: Mapping[str, Any]) -> Input:
+    return Input.declared(
+        what,
+        constant=settings["input"],
+        path=settings["input_path"],
+        transformer=settings["input_transformer"],
+    )
 
 
 def _check_timeout(queue: Queue, function: Function) -> None:

@@ -178,12 +178,29 @@ def _function(target: Target, content: bytes) -> Parcel:
 
 
 def _bus(target: Target, content: bytes) -> Parcel:
+    if target.rule:
+        return _event_of_another_bus(target, content)
     entry = {
         "EventBusName": target.arn,
         "Source": "lambda",
         "DetailType": target.detail_type,
         "Resources": list(target.resources),
         "Detail": content.decode(),
+    }
+    return Parcel(
+        ServiceCall("events", "PutEvents", {"Entries": [entry]}), "events:PutEvents", target.arn
+    )
+
+
+def _event_of_another_bus(target: Target, content: bytes) -> Parcel:
+    event = json.loads(content)
+    entry = {
+        "EventBusName": target.arn,
+        "Source": event["source"],
+        "DetailType": event["detail-type"],
+        "Resources": event["resources"],
+        "Detail": json.dumps(event["detail"]),
+        "Time": event["time"],
     }
     return Parcel(
         ServiceCall("events", "PutEvents", {"Entries": [entry]}), "events:PutEvents", target.arn

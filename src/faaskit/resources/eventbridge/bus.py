@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from faaskit.clock import iso8601
 from faaskit.exceptions import ServiceError
+from faaskit.functions import Function
 from faaskit.gate.ask import Performer, ask
 from faaskit.names import bus_arn
 from faaskit.resources.eventbridge.requests import validate_bus_name
 
 __all__ = ["Bus", "BusOwner"]
+
+_F = TypeVar("_F", bound=Function)
 
 
 class BusOwner(Performer, Protocol):
@@ -29,6 +32,12 @@ class BusOwner(Performer, Protocol):
 
     def bus(self, name: str) -> Bus:
         """Return the bus of that name."""
+
+    def ruled(self, bus: Bus, pattern: Any, **settings: Any) -> Callable[[_F], _F]:
+        """Return a decorator that makes a rule whose target is a function."""
+
+    def route(self, bus: Bus, pattern: Any, **settings: Any) -> None:
+        """Make a rule whose target is no function."""
 
 
 class Bus:
@@ -105,6 +114,89 @@ class Bus:
         if "EventId" not in result:
             raise ServiceError(result["ErrorMessage"], code=result["ErrorCode"])
         return str(result["EventId"])
+
+    def on(
+        self,
+        pattern: Any,
+        *,
+        name: str | None = None,
+        input: Any = None,  # noqa: A002 - AWS's word
+        input_path: str | None = None,
+        input_transformer: Mapping[str, Any] | None = None,
+    ) -> Callable[[_F], _F]:
+        """
+        Have a function invoked, asynchronously, for events that match a pattern: a rule.
+
+        A decorator that goes on top of ``@app.function``, and returns the function.
+
+        Args:
+            pattern: As EventBridge has them: a dict, or its JSON.
+            name: Of the rule, 1 to 64 of ``[.-_A-Za-z0-9]``; by default the function's.
+            input: What the function gets instead of the event, anything that JSON has.
+            input_path: Of the part of the event that it gets, such as ``$.detail``.
+            input_transformer: ``{"paths": {"id": "$.detail.id"}, "template": '{"id": <id>}'}``:
+                what it gets is made of the event.
+
+        Raises:
+            DefinitionError: EventBridge does not take one of these; what is decorated is not a
+                function of this app; or the name is another rule's.
+        """
+        return self._owner.ruled(
+            self,
+            pattern,
+            name=name,
+            input=input,
+            input_path=input_path,
+            input_transformer=input_transformer,
+        )
+
+    def rule(
+        self,
+        pattern: Any,
+        *,
+        target: Any,
+        name: str | None = None,
+        input: Any = None,  # noqa: A002 - AWS's word
+        input_path: str | None = None,
+        input_transformer: Mapping[str, Any] | None = None,
+        message_group_id: str = "",
+        retry_attempts: int = 185,
+        max_event_age: int = 86_400,
+        dead_letter: Any = None,
+    ) -> None:
+        """
+        Have events that match a pattern go elsewhere: to a queue, a stream, a topic or a bus.
+
+        Args:
+            pattern: As EventBridge has them: a dict, or its JSON.
+            target: A queue, stream or bus of the app, or an ARN.
+            name: Of the rule, 1 to 64 of ``[.-_A-Za-z0-9]``; by default the target's.
+            input: What goes there instead of the event, anything that JSON has.
+            input_path: Of the part of the event that goes there, such as ``$.detail``.
+            input_transformer: As for ``on``.
+            message_group_id: For a FIFO queue.
+            retry_attempts: How often it is tried again if it can't be sent: 0 to 185.
+            max_event_age: Seconds after which it is not: 60 to 86400.
+            dead_letter: A queue for what could not be sent; by default that is only kept among
+                ``app.dead()``.
+
+        Raises:
+            DefinitionError: EventBridge does not take one of these, or the name is another
+                rule's.
+        """
+        self._owner.route(
+            self,
+            pattern,
+            target=target,
+            name=name,
+            input=input,
+            input_path=input_path,
+            input_transformer=input_transformer,
+            message_group_id=message_group_id,
+            retry_attempts=retry_attempts,
+            max_event_age=max_event_age,
+            dead_letter=dead_letter,
+        )
 
 
 def _bus_of(owner: BusOwner, name: str) -> Bus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms, iso8601
 from faaskit.gate.service import Caller, Refusal, Requirement
@@ -30,15 +30,23 @@ __all__ = ["EVENT_MS", "EventsService"]
 EVENT_MS = 24 * 3_600_000
 
 
+class EventListener(Protocol):
+    """Who is told of events."""
+
+    def event_put(self, connection: sqlite3.Connection, bus: str, event: str) -> None:
+        """Take note of an event, in the transaction in which it came in."""
+
+
 class EventsService:
     """
     EventBridge, as far as faaskit has it: see ``requests.py`` for what each operation takes.
 
-    Events are kept for a day, in the order in which they were put, for rules to look at.
+    Events are kept for a day, in the order in which they were put, to be looked at.
 
     Args:
         state: Where events are kept.
         buses: The names that there are.
+        listener: Told of each event.
         clock: For events without a time.
         region: The app's, in events and ARNs.
         account: The app's, too.
@@ -51,12 +59,14 @@ class EventsService:
         state: State,
         *,
         buses: Collection[str],
+        listener: EventListener,
         clock: Clock,
         region: str,
         account: str,
     ) -> None:
         self._state = state
         self._buses = buses
+        self._listener = listener
         self._clock = clock
         self._region = region
         self._account = account
@@ -124,6 +134,7 @@ class EventsService:
             "INSERT INTO bus_events (bus, event_id, event, put_ms) VALUES (?, ?, ?, ?)",
             (bus, event_id, event, current),
         )
+        self._listener.event_put(connection, bus, event)
         return event_id
 
     def _describe(self, request: DescribeBus, *, here: bool) -> Mapping[str, Any]:
