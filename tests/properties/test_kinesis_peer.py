@@ -36,7 +36,7 @@ _ARN = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{_NAME}"
 _FRESH_MS = 299_000
 
 _datas = st.binary(max_size=20).map(lambda data: base64.b64encode(data).decode())
-_keys = st.text(min_size=1, max_size=8).filter(lambda key: key.isprintable())
+_keys = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
 # moto's shards lack their last hash key.
 _hash_keys = st.none() | st.integers(0, (1 << 128) - 1).filter(
     lambda key: (key + 1) % ((1 << 128) // _SHARDS) > 1
