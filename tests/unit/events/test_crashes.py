@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from faaskit.sandbox.sweep import sweep
 from faaskit.testing import FakeClock
 
 _SCRIPT = Path(__file__).parents[2] / "handlers" / "crash_app.py"
@@ -128,6 +130,7 @@ def _dead_texts(dead: list[Any]) -> dict[str, set[str]]:
 def _check(folder: Path, rounds: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> int:
     acknowledged = _rounds(folder, rounds, random.Random(seed))
     records, dead = _finish(folder / "state", monkeypatch)
+    sweep(tempfile.gettempdir())  # after a launcher and its sweeper, as the next one would
     delivered: dict[str, dict[str, int]] = defaultdict(dict)
     for place, (text, _) in enumerate(records):
         kind, number = text.split()
