@@ -79,7 +79,7 @@ def test_dynamodb(app: InlineApp) -> None:
     assert remove.event_name is DynamoDBRecordEventName.REMOVE
     assert insert.dynamodb is not None
     assert insert.dynamodb.stream_view_type is StreamViewType.NEW_AND_OLD_IMAGES
-    assert insert.dynamodb.new_image == item
+    assert insert.dynamodb.new_image == {**item, "raw": "AA=="}  # as Powertools leaves it
     model = parse(event=event, model=DynamoDBStreamModel)
     assert [record.eventName for record in model.Records] == ["INSERT", "REMOVE"]
 
