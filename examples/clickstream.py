@@ -34,7 +34,7 @@ def count(event, context):
 
 
 if __name__ == "__main__":
-    for minute in range(3):
+    for _ in range(3):
         for visitor in range(40):
             page = "/" if visitor % 4 else "/pay"
             clicks.put(page, partition_key=f"visitor {visitor}")

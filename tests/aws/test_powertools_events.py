@@ -49,7 +49,7 @@ def test_kinesis(app: InlineApp) -> None:
     stream.on_records()(app.calls(nothing))
     stream.put('{"page": "/"}', "ann")
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     (record,) = KinesisStreamEvent(event).records
     assert record.kinesis.data_as_json() == {"page": "/"}
     assert record.kinesis.partition_key == "ann"
@@ -73,7 +73,7 @@ def test_dynamodb(app: InlineApp) -> None:
     table.put(item)
     table.delete(id="1")
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     insert, remove = DynamoDBStreamEvent(event).records
     assert insert.event_name is DynamoDBRecordEventName.INSERT
     assert remove.event_name is DynamoDBRecordEventName.REMOVE
@@ -94,7 +94,7 @@ def test_sqs(app: InlineApp) -> None:
         )
         queue.send('{"n": 1}', attributes={"kind": "small"}, **group)
     app.drain()
-    for event in app.events:
+    for event in app.received:
         (record,) = SQSEvent(event).records
         assert record.json_body == {"n": 1}
         kind = record.message_attributes["kind"]
@@ -102,7 +102,7 @@ def test_sqs(app: InlineApp) -> None:
         assert kind.string_value == "small"
         assert record.attributes.approximate_receive_count == "1"
         assert parse(event=event, model=SqsModel).Records[0].body == '{"n": 1}'
-    assert SQSEvent(app.events[1]).raw_event["Records"][0]["attributes"]["MessageGroupId"] == "g"
+    assert SQSEvent(app.received[1]).raw_event["Records"][0]["attributes"]["MessageGroupId"] == "g"
 
 
 def test_s3(app: InlineApp) -> None:
@@ -112,11 +112,11 @@ def test_s3(app: InlineApp) -> None:
     bucket.put("a b.txt", b"hello")
     bucket.delete("a b.txt")
     app.drain()
-    created, removed = (S3Event(event) for event in app.events)
+    created, removed = (S3Event(event) for event in app.received)
     assert (created.bucket_name, created.object_key) == ("uploads", "a b.txt")
     assert created.record.s3.get_object.size == 5
     assert removed.record.event_name.startswith("ObjectRemoved")
-    for event in app.events:
+    for event in app.received:
         parse(event=event, model=S3Model)
 
 
@@ -127,8 +127,8 @@ def test_eventbridge(app: InlineApp) -> None:
     app.drain()
     app.bus().put(source="shop", detail_type="sold", detail={"n": 1})
     app.pass_time(minutes=1)
-    assert {EventBridgeEvent(event).source for event in app.events} == {"shop", "aws.events"}
-    for event in app.events:
+    assert {EventBridgeEvent(event).source for event in app.received} == {"shop", "aws.events"}
+    for event in app.received:
         assert parse(event=event, model=EventBridgeModel).region == "us-east-1"
 
 

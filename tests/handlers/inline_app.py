@@ -44,7 +44,7 @@ class InlineApp(App):
     def __init__(self, folder: Path, clock: FakeClock | None = None, **settings: Any) -> None:
         self.clock = FakeClock("2026-01-01T00:00:00Z") if clock is None else clock
         super().__init__("inline", state=folder, clock=self.clock, **settings)
-        self.events: list[Any] = []
+        self.received: list[Any] = []
         self.handlers: dict[str, Handler] = {}
 
     def calls(self, handler: Handler, name: str = "reader", **settings: Any) -> Function:
@@ -63,7 +63,7 @@ class InlineApp(App):
         return self.drain()
 
     def _invoke(self, function: Function, event: Any, request_id: str) -> Any:
-        self.events.append(event)
+        self.received.append(event)
         try:
             # A copy, as in a function: what the handler does with it changes nothing here.
             answer = self.handlers[function.name](json.loads(json.dumps(event)))

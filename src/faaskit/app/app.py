@@ -25,6 +25,7 @@ from faaskit.events.mappings.polling import QueueMappings
 from faaskit.events.mappings.registry import Declared
 from faaskit.events.mappings.streams import StreamMappings
 from faaskit.events.targets import Parcel
+from faaskit.events.watching import EventStatus, statuses
 from faaskit.exceptions import DefinitionError, FaaskitError
 from faaskit.functions import Function
 from faaskit.gate.ask import ask
@@ -43,6 +44,7 @@ from faaskit.names import DEFAULT_ACCOUNT, DEFAULT_REGION
 from faaskit.resources.access import AccessRecord
 from faaskit.resources.dynamodb.service import DynamoDbService
 from faaskit.resources.eventbridge.service import EventsService
+from faaskit.resources.history import History, PastInvocation
 from faaskit.resources.kinesis.service import KinesisService
 from faaskit.resources.s3.service import S3Service
 from faaskit.resources.sqs.service import SqsService
@@ -132,6 +134,7 @@ class App(Triggers):
         queues: QueueMappings[Function, Invocation] = QueueMappings(
             self._mappings, self._queue, **reading
         )
+        self._stream_mappings = streams
         self._deliverer: Deliverer[Invocation] = Deliverer(
             (attempts, streams, queues),
             lambda: self._state.changes,
@@ -139,6 +142,7 @@ class App(Triggers):
             timed=(self._schedules,),
         )
         self._access = AccessRecord(self._state, self._clock)
+        self._history = History(self._state, self._clock)
         self._key = os.urandom(16).hex()
         _apps[self._key] = self
 
@@ -253,6 +257,7 @@ class App(Triggers):
             self._refuse_closed()
             if self._invoker is None:
                 self._invoker = Invoker()
+                self._invoker.on_end = self._history.note
             return self._invoker
 
     # --- delivery -----------------------------------------------------------------------
@@ -353,6 +358,28 @@ class App(Triggers):
         self._refuse_inside("dead()")
         return self._queue.dead()
 
+    @property
+    def events(self) -> list[EventStatus]:
+        """What is queued, in flight or tried again, in the order it is due; then the dead."""
+        self._refuse_inside("events")
+        return statuses(self._queue.pending(), self._stream_mappings.retrying(), self._queue.dead())
+
+    @property
+    def invocations(self) -> list[PastInvocation]:
+        """
+        The invocations that ended, with their logs, the latest last.
+
+        Those of earlier programs, too, of up to a week and 64 MB; of an app with a temporary
+        state folder none are kept.
+        """
+        self._refuse_inside("invocations")
+        return list(self._history.read())
+
+    @property
+    def history(self) -> History:
+        """Where the invocations that ended are kept: for what follows them as they come."""
+        return self._history
+
     def redrive(self, dead: DeadEvent) -> str:
         """
         Have an event that was given up delivered again, with all its attempts anew.
@@ -413,6 +440,7 @@ class App(Triggers):
         if self._elsewhere is not None:
             self._elsewhere.close()
         self._access.write()
+        self._history.close()
         self._state.close()
 
     # --- what its functions and resources ask of it -------------------------------------

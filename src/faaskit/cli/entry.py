@@ -55,6 +55,14 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from faaskit.cli.policy import policy
 
         return policy
+    if name == "events":
+        from faaskit.cli.events import events
+
+        return events
+    if name == "logs":
+        from faaskit.cli.logs import logs
+
+        return logs
     from faaskit.cli.doctor import doctor
 
     return doctor
@@ -87,6 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     policy.add_argument("app", metavar="MODULE:APP")
     policy.add_argument("--function", metavar="NAME", help="this one alone")
     policy.add_argument("--json", action="store_true")
+    events = commands.add_parser("events", help="what is queued, tried again, or was given up")
+    events.add_argument("app", metavar="MODULE:APP")
+    events.add_argument("--redrive", metavar="ID", help="deliver a dead one again; 'all' is all")
+    events.add_argument("--json", action="store_true")
+    logs = commands.add_parser("logs", help="invocations that ended, with their logs")
+    logs.add_argument("app", metavar="MODULE:APP")
+    logs.add_argument("function", nargs="?", metavar="FUNCTION", help="this one's alone")
+    logs.add_argument("--follow", action="store_true", help="go on as more end; Ctrl-C ends it")
+    logs.add_argument("--limit", type=int, default=20, metavar="N", help="the last so many: 20")
+    logs.add_argument("--json", action="store_true", help="a line of JSON each")
     doctor = commands.add_parser("doctor", help="what this host can hold")
     doctor.add_argument("--json", action="store_true")
     return parser

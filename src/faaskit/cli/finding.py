@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from faaskit.app import App
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["find", "handler_file"]
+__all__ = ["find", "find_app", "handler_file"]
 
 
 def handler_file(path: str) -> tuple[Path, str] | None:
@@ -56,4 +57,18 @@ def find(path: str) -> Any:
             msg = f"module {module_name!r} has no {name!r}"
             raise DefinitionError(msg)
         found = getattr(found, part)
+    return found
+
+
+def find_app(path: str) -> App:
+    """
+    Return the App that ``module:name`` names.
+
+    Raises:
+        DefinitionError: There is none.
+    """
+    found = find(path)
+    if not isinstance(found, App):
+        msg = f"{path} is no App: {found!r}"
+        raise DefinitionError(msg)
     return found

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from faaskit.app import App
-from faaskit.cli.finding import find
+from faaskit.cli.finding import find_app
 from faaskit.exceptions import DefinitionError
 from faaskit.functions import Function
 from faaskit.iam.suggestion import Asked, Suggestion
@@ -17,10 +17,7 @@ __all__ = ["policy"]
 
 def policy(arguments: argparse.Namespace) -> int:
     """Print, for each function, the policy that covers what was seen, and what nothing used."""
-    app = find(arguments.app)
-    if not isinstance(app, App):
-        msg = f"{arguments.app} is no App: {app!r}"
-        raise DefinitionError(msg)
+    app = find_app(arguments.app)
     with app:
         functions = _chosen(app, arguments.function)
         found = {function.name: app.suggest_policy(function) for function in functions}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from faaskit.app import App
-from faaskit.cli.finding import find
-from faaskit.exceptions import DefinitionError
+from faaskit.cli.finding import find_app
 from faaskit.invoke import Invocation
 
 __all__ = ["run"]
@@ -15,10 +13,7 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve it, a line for each delivery."""
-    app = find(arguments.app)
-    if not isinstance(app, App):
-        msg = f"{arguments.app} is no App: {app!r}"
-        raise DefinitionError(msg)
+    app = find_app(arguments.app)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     print(f"{app.name}: serving {len(app.functions)} functions; Ctrl-C ends it", flush=True)
     with app:

@@ -66,6 +66,7 @@ class PendingEvent:
         attempts: How many failed so far.
         under_way: Whether some process is at it.
         target: The ARN that it goes to; empty for an invocation of the function.
+        detail: What was wrong the last time; empty where nothing was.
     """
 
     request_id: str
@@ -76,6 +77,7 @@ class PendingEvent:
     attempts: int
     under_way: bool
     target: str = ""
+    detail: str = ""
 
 
 @frozen
@@ -330,9 +332,15 @@ class AsynchronousQueue:
         with self._state.writing() as connection:
             if isinstance(verdict, Again):
                 connection.execute(
-                    "UPDATE events SET owner = NULL, due_ms = ?, attempts = ?, throttles = ?"
-                    " WHERE id = ? AND owner = ? AND claim = ?",
-                    (epoch_ms(verdict.due), attempts, throttles, *_key(delivery)),
+                    "UPDATE events SET owner = NULL, due_ms = ?, attempts = ?, throttles = ?,"
+                    " detail = ? WHERE id = ? AND owner = ? AND claim = ?",
+                    (
+                        epoch_ms(verdict.due),
+                        attempts,
+                        throttles,
+                        detail[:_DETAIL_CHARACTERS],
+                        *_key(delivery),
+                    ),
                 )
                 return
             gone = connection.execute(
@@ -452,7 +460,7 @@ class AsynchronousQueue:
         with self._state.reading() as connection:
             rows = connection.execute(
                 "SELECT request_id, function, event, accepted_ms, due_ms, attempts,"
-                " owner IS NOT NULL, target FROM events ORDER BY due_ms, id"
+                " owner IS NOT NULL, target, detail FROM events ORDER BY due_ms, id"
             ).fetchall()
         return [
             PendingEvent(
@@ -464,6 +472,7 @@ class AsynchronousQueue:
                 attempts=row[5],
                 under_way=bool(row[6]),
                 target=_arn(row[7]),
+                detail=row[8],
             )
             for row in rows
         ]

@@ -57,6 +57,8 @@ class Invocation:
         logs: START, what was written to stdout and stderr, END and REPORT.
         meter: What it used and what that costs.
         error: What ``result`` raises, or None.
+        log_stream_name: AWS's name of the log stream that ``logs`` would be in; its group is
+            ``/aws/lambda/`` and the function's name.
         access: Its service calls, in order, INIT's too where it waited for that; up to 10,000
             permissions.
     """
@@ -69,6 +71,7 @@ class Invocation:
     meter: Meter
     error: InvocationError | None = field(default=None, eq=False)
     access: tuple[Access, ...] = field(default=(), eq=False)
+    log_stream_name: str = field(default="", eq=False)
 
     @property
     def ok(self) -> bool:

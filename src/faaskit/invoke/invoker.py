@@ -12,7 +12,7 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import Any, Protocol, cast
 
@@ -136,6 +136,8 @@ class Invoker:
         self._executor: ThreadPoolExecutor | None = None
         self._submitted: weakref.WeakSet[Future[Invocation]] = weakref.WeakSet()
         self._depth = threading.local()
+        # Told of every invocation, in the thread that waited for it; it must not raise.
+        self.on_end: Callable[[Invocation], object] | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -387,6 +389,8 @@ class Invoker:
             self._depth.value = nested
             self._concurrency.give_room(config.memory_size)
         self._bill.record(function.name, invocation.status, invocation.meter)
+        if self.on_end is not None:
+            self.on_end(invocation)
         return invocation
 
     def _limits(self, config: FunctionConfig) -> Limits:
@@ -547,6 +551,7 @@ class _Run:
             meter=meter,
             error=error,
             access=tuple(self._access),
+            log_stream_name=self._environment.log_stream_name,
         )
 
     def _logs(self, meter: Meter, version: str) -> str:

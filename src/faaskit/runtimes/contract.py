@@ -250,6 +250,10 @@ class Environment(Protocol):
     def init_duration_ms(self) -> float | None:
         """How long INIT took, where it ran for this environment."""
 
+    @property
+    def log_stream_name(self) -> str:
+        """As the function sees it; empty where it has not begun."""
+
     def prepare(self) -> Iterator[Event]:
         """
         Run INIT if nobody has, and wait until the environment is ready.

@@ -209,6 +209,11 @@ class LocalEnvironment:
         self._finished = False
         self.init_duration_ms: float | None = None
 
+    @property
+    def log_stream_name(self) -> str:
+        """As the function sees it; empty before there is an environment."""
+        return "" if self._ahead is None else self._ahead.log_stream_name
+
     def prepare(self) -> Iterator[Event]:
         """Run INIT if nobody has, and wait until this environment is parked."""
         attempts = 0

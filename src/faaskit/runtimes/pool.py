@@ -97,11 +97,13 @@ class Ahead:
         number: By which the launcher knows it.
         row: In the table.
         line: To it.
+        log_stream_name: As its function sees it.
     """
 
     number: int
     row: int
     line: Line = field(repr=False)
+    log_stream_name: str = ""
 
 
 class Template:
@@ -325,6 +327,7 @@ class Template:
         except BaseException:
             self.keeper.give_row(row)
             raise
+        log_stream = new_log_stream()
         order = {
             "op": "fork",
             "number": number,
@@ -335,11 +338,11 @@ class Template:
             "stays": self._floor > 0,
             "environment": {
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(limits.memory_size),
-                "AWS_LAMBDA_LOG_STREAM_NAME": new_log_stream(),
+                "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
             },
             **tree_limits(limits, jailed=self._backend.jailed),
         }
-        return Ahead(number, row, line), order
+        return Ahead(number, row, line, log_stream), order
 
     def replenish(self, limits: Limits, *, wake: bool) -> None:
         """

@@ -25,8 +25,8 @@ def app(tmp_path: Path) -> Iterator[InlineApp]:
 
 def _batches(app: InlineApp) -> list[list[str]]:
     """Return the bodies of the batches since the last time."""
-    found = [[one["body"] for one in event["Records"]] for event in app.events]
-    app.events.clear()
+    found = [[one["body"] for one in event["Records"]] for event in app.received]
+    app.received.clear()
     return found
 
 
@@ -53,7 +53,7 @@ def test_the_event(app: InlineApp) -> None:
     jobs.send("work", attributes={"kind": "small", "raw": b"\x00"})
     app.clock.advance(seconds=1)
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     (record,) = event["Records"]
     assert len(record.pop("messageId")) == 36
     assert record.pop("receiptHandle")
@@ -123,8 +123,8 @@ def test_a_payload_has_six_megabytes(app: InlineApp) -> None:
     for _ in range(8):
         jobs.send("x" * 1_000_000)
     app.drain()
-    assert [len(event["Records"]) for event in app.events] == [6, 2]
-    assert all(len(json.dumps(event)) <= 6 * 1024 * 1024 for event in app.events)
+    assert [len(event["Records"]) for event in app.received] == [6, 2]
+    assert all(len(json.dumps(event)) <= 6 * 1024 * 1024 for event in app.received)
 
 
 def test_a_batch_that_fails_is_seen_again(app: InlineApp) -> None:
@@ -135,7 +135,9 @@ def test_a_batch_that_fails_is_seen_again(app: InlineApp) -> None:
     app.drain()
     assert app.pass_time(seconds=29.9) == []
     app.pass_time(seconds=0.1)
-    counts = [event["Records"][0]["attributes"]["ApproximateReceiveCount"] for event in app.events]
+    counts = [
+        event["Records"][0]["attributes"]["ApproximateReceiveCount"] for event in app.received
+    ]
     assert counts == ["1", "2"]
     assert app.mappings[0].last_processing_result == "PROBLEM: Function call failed"
 
@@ -284,7 +286,7 @@ def test_max_concurrency(app: InlineApp) -> None:
         while _left(app):
             with app._state.changes.condition:
                 app._state.changes.condition.wait(0.05)
-    assert (len(app.events), most[0]) == (8, 2)
+    assert (len(app.received), most[0]) == (8, 2)
 
 
 def test_throttles(app: InlineApp) -> None:
@@ -316,7 +318,7 @@ def test_a_function_that_cannot_run(app: InlineApp) -> None:
         app.drain()
     app.handlers["reader"] = nothing
     app.drain()
-    attributes = app.events[-1]["Records"][0]["attributes"]
+    attributes = app.received[-1]["Records"][0]["attributes"]
     assert attributes["ApproximateReceiveCount"] == "1"
 
 
@@ -344,7 +346,7 @@ def test_a_function_that_feeds_its_own_queue(app: InlineApp) -> None:
     jobs.on_messages()(app.calls(handler))
     jobs.send("first")
     app.drain()
-    assert len(app.events) == MAX_DEPTH
+    assert len(app.received) == MAX_DEPTH
     assert [one.reason for one in app.dead()] == ["RecursiveInvocation"]
 
 

@@ -38,7 +38,7 @@ def test_the_event(app: InlineApp) -> None:
     _sell(app, total=100)
     event_id = _sell(app, total=101)
     app.drain()
-    assert app.events == [
+    assert app.received == [
         {
             "version": "0",
             "id": event_id,
@@ -68,7 +68,7 @@ def test_it_is_retried_as_asynchronous_invocations_are(app: InlineApp) -> None:
     _sell(app)
     app.drain()
     app.pass_time(minutes=1)
-    assert len(app.events) == 2
+    assert len(app.received) == 2
     assert [one.reason for one in app.dead()] == ["RetriesExhausted"]
 
 
@@ -126,7 +126,7 @@ def test_inputs(app: InlineApp, settings: dict[str, Any], wanted: Any) -> None:
     app.bus().on({"source": ["shop"]}, **settings)(app.calls(nothing))
     _sell(app, id="7", items=[{"n": 1}, {"n": 2}])
     app.drain()
-    assert app.events == [wanted]
+    assert app.received == [wanted]
 
 
 def test_the_whole_event_in_a_template(app: InlineApp) -> None:
@@ -135,7 +135,7 @@ def test_the_whole_event_in_a_template(app: InlineApp) -> None:
     app.bus().on({"source": ["shop"]}, input_transformer={"template": template})(app.calls(nothing))
     _sell(app, n=1)
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     assert event["whole"]["detail"] == {"n": 1}
     assert event["around"] == {k: v for k, v in event["whole"].items() if k != "detail"}
 
@@ -220,7 +220,7 @@ def test_to_another_bus(app: InlineApp) -> None:
     app.bus("archive").on({"detail-type": ["sold"]})(app.calls(nothing))
     _sell(app, n=1)
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     assert (event["source"], event["detail"]) == ("shop", {"n": 1})
 
 

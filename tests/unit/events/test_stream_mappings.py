@@ -32,8 +32,8 @@ def _data(event: Any) -> list[str]:
 
 def _batches(app: InlineApp) -> list[list[str]]:
     """Return the data of the batches since the last time."""
-    found = [_data(event) for event in app.events]
-    app.events.clear()
+    found = [_data(event) for event in app.received]
+    app.received.clear()
     return found
 
 
@@ -64,7 +64,7 @@ def test_the_event(app: InlineApp) -> None:
     stream.on_records()(reader)
     placed = stream.put(b"\xff\x00", "visitor-1")
     app.drain()
-    assert app.events == [
+    assert app.received == [
         {
             "Records": [
                 {
@@ -138,11 +138,11 @@ def test_a_payload_has_six_megabytes(app: InlineApp) -> None:
     stream.on_records(max_batching_window=300)(app.calls(nothing))
     stream.put_many((bytes(1_000_000), "k") for _ in range(6))
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     assert len(event["Records"]) == 4
     assert len(json.dumps(event)) < 6 * 1024 * 1024
     app.pass_time(seconds=300)
-    assert len(app.events[1]["Records"]) == 2
+    assert len(app.received[1]["Records"]) == 2
 
 
 def test_what_no_event_holds_is_given_up(app: InlineApp) -> None:
@@ -259,7 +259,9 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
             app.stream("clicks").on_records()(app.calls(nothing))
         with one.running():
             _put(other.stream("clicks"), "a")
-            while not one.events:
+            while not one.received:
+                # What another process wrote is seen when time passes, and this clock stands still.
+                one._state.changes.tell()
                 with one._state.changes.condition:
                     one._state.changes.condition.wait(0.05)
             assert other.drain() == []
@@ -451,7 +453,7 @@ def test_on_failure_to_a_bucket(app: InlineApp) -> None:
     prefix = f"aws/lambda/{mapping.uuid}/shardId-000000000000/2026/01/01/2026-01-01T00.00.00-"
     assert found.key.startswith(prefix)
     record = json.loads(letters.get(found.key).body or b"")
-    assert json.loads(record["payload"]) == app.events[0]
+    assert json.loads(record["payload"]) == app.received[0]
 
 
 # --- partial batches --------------------------------------------------------------------
@@ -529,8 +531,8 @@ def test_tumbling_windows(app: InlineApp) -> None:
     app.pass_time(seconds=20)
     _put(stream, "a")
     app.drain()
-    assert [event["state"] for event in app.events[1:]] == [{"a": 2}, {"a": 2, "b": 1}]
-    first = {name: value for name, value in app.events[0].items() if name != "Records"}
+    assert [event["state"] for event in app.received[1:]] == [{"a": 2}, {"a": 2, "b": 1}]
+    first = {name: value for name, value in app.received[0].items() if name != "Records"}
     assert first == {
         "window": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:01:00Z"},
         "state": {},
@@ -539,17 +541,17 @@ def test_tumbling_windows(app: InlineApp) -> None:
         "isFinalInvokeForWindow": False,
         "isWindowTerminatedEarly": False,
     }
-    app.events.clear()
+    app.received.clear()
     assert app.pass_time(seconds=29.9) == []
     app.pass_time(seconds=0.1)
-    (final,) = app.events
+    (final,) = app.received
     assert final["isFinalInvokeForWindow"] is True
     assert final["state"] == {"a": 3, "b": 1}
     assert final["Records"] == []
-    app.events.clear()
+    app.received.clear()
     _put(stream, "c")
     app.drain()
-    assert app.events[0]["window"]["start"] == "2026-01-01T00:01:00Z"
+    assert app.received[0]["window"]["start"] == "2026-01-01T00:01:00Z"
     assert _batches(app) == [["c"]]
 
 
@@ -563,7 +565,7 @@ def test_a_record_of_the_next_window_ends_the_one_before(app: InlineApp) -> None
     app.clock.advance(seconds=10)
     app.drain()
     seen = [
-        (event["window"]["start"][-3:], event["isFinalInvokeForWindow"]) for event in app.events
+        (event["window"]["start"][-3:], event["isFinalInvokeForWindow"]) for event in app.received
     ]
     assert seen == [("00Z", False), ("00Z", True), ("10Z", False), ("10Z", True)]
 
@@ -577,7 +579,7 @@ def test_windows_survive_the_program(tmp_path: Path) -> None:
     with InlineApp(tmp_path, first.clock) as app:
         app.stream("clicks").on_records(tumbling_window=60)(app.calls(_counting))
         app.pass_time(seconds=60)
-        (final,) = app.events
+        (final,) = app.received
     assert (final["isFinalInvokeForWindow"], final["state"]) == (True, {"a": 1, "b": 1})
 
 
@@ -592,7 +594,7 @@ def test_an_answer_without_state_has_failed(app: InlineApp) -> None:
     app.drain()
     app.handlers["reader"] = _counting
     app.pass_time(seconds=1)
-    assert [event["state"] for event in app.events] == [{}, {"a": 1}, {"a": 1}]
+    assert [event["state"] for event in app.received] == [{}, {"a": 1}, {"a": 1}]
     assert app.mappings[0].last_processing_result == "OK"
 
 
@@ -611,9 +613,9 @@ def test_the_end_of_a_window_that_fails_holds_up_the_shard(app: InlineApp) -> No
     app.clock.advance(seconds=60)
     _put(stream, "b")
     app.drain()
-    assert [event["isFinalInvokeForWindow"] for event in app.events] == [False, True]
+    assert [event["isFinalInvokeForWindow"] for event in app.received] == [False, True]
     app.pass_time(seconds=1)
-    assert [event["isFinalInvokeForWindow"] for event in app.events][2:] == [True, False]
+    assert [event["isFinalInvokeForWindow"] for event in app.received][2:] == [True, False]
     (dead,) = app.dead()
     assert json.loads(dead.event)["state"] == {"a": 1}
 
@@ -629,9 +631,9 @@ def test_a_state_that_is_too_large_ends_its_window(app: InlineApp) -> None:
     stream.on_records(tumbling_window=60, batch_size=1)(app.calls(handler))
     _put(stream, "ab")
     app.drain()
-    told = [(one["isFinalInvokeForWindow"], one["isWindowTerminatedEarly"]) for one in app.events]
+    told = [(one["isFinalInvokeForWindow"], one["isWindowTerminatedEarly"]) for one in app.received]
     assert told == [(False, False), (True, True), (False, False)]
-    assert app.events[2]["state"] == {}
+    assert app.received[2]["state"] == {}
 
 
 # --- filters, switches, declarations ----------------------------------------------------
@@ -651,7 +653,7 @@ def test_filters(app: InlineApp) -> None:
     stream.put("no JSON", "k")
     stream.put(b"\xff", "vip")
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     assert [one["kinesis"]["data"] for one in event["Records"]] == [
         base64.b64encode(b'{"page": "/buy", "price": 11}').decode(),
         "/w==",
@@ -725,7 +727,7 @@ def test_in_the_background(app: InlineApp) -> None:
     stream.on_records(parallelization_factor=2)(app.calls(nothing))
     with app.running():
         stream.put_many((str(number), f"key {number}") for number in range(100))
-        while sum(map(len, (one["Records"] for one in list(app.events)))) < 100:
+        while sum(map(len, (one["Records"] for one in list(app.received)))) < 100:
             with app._state.changes.condition:
                 app._state.changes.condition.wait(0.05)
     assert sorted(one for batch in _batches(app) for one in batch) == sorted(map(str, range(100)))

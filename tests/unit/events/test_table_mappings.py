@@ -24,10 +24,10 @@ def _told(app: InlineApp) -> list[tuple[str, Any, Any]]:
     """Return the changes since the last time, with their images."""
     found = [
         (one["eventName"], one["dynamodb"].get("OldImage"), one["dynamodb"].get("NewImage"))
-        for event in app.events
+        for event in app.received
         for one in event["Records"]
     ]
-    app.events.clear()
+    app.received.clear()
     return found
 
 
@@ -39,7 +39,7 @@ def test_the_event(app: InlineApp) -> None:
     orders.put({"id": "1", "total": 7, "raw": b"\x00"})
     orders.delete(id="1")
     app.drain()
-    (event,) = app.events
+    (event,) = app.received
     insert, modify, remove = event["Records"]
     arn = insert.pop("eventSourceARN")
     assert re.fullmatch(re.escape(orders.arn) + r"/stream/2026-01-01T00:00:00\.000", arn)
@@ -81,7 +81,7 @@ def test_view_types(app: InlineApp, view: Any, *, old: bool, new: bool) -> None:
     orders.put({"id": "1", "n": 1})
     orders.put({"id": "1", "n": 2})
     app.drain()
-    change = app.events[0]["Records"][1]["dynamodb"]
+    change = app.received[0]["Records"][1]["dynamodb"]
     assert ("OldImage" in change, "NewImage" in change) == (old, new)
     assert change["Keys"] == {"id": {"S": "1"}}
     assert change["StreamViewType"] == view
@@ -121,7 +121,7 @@ def test_two_tables_are_two_sources(app: InlineApp) -> None:
         first.put({"id": f"first {number}"})
         second.put({"id": f"second {number}"})
     app.drain()
-    assert sorted(len(event["Records"]) for event in app.events) == [3, 3]
+    assert sorted(len(event["Records"]) for event in app.received) == [3, 3]
 
 
 def test_order_of_a_key(app: InlineApp) -> None:
@@ -131,9 +131,9 @@ def test_order_of_a_key(app: InlineApp) -> None:
     for number in range(60):
         orders.put({"id": f"order {number % 12}", "n": number})
     app.drain()
-    assert 1 < len(app.events) <= 5
+    assert 1 < len(app.received) <= 5
     seen: dict[str, list[int]] = {}
-    for event in app.events:
+    for event in app.received:
         for one in event["Records"]:
             keys = one["dynamodb"]["Keys"]
             seen.setdefault(keys["id"]["S"], []).append(int(keys["n"]["N"]))

@@ -152,13 +152,17 @@ class LaneStore:
 
     def ended(self, connection: sqlite3.Connection, mapping: str) -> Mapping[int, bool]:
         """Return of each shard that was begun whether all of it is done."""
-        rows = connection.execute(
-            "SELECT shard, progress FROM lanes WHERE mapping = ?", (mapping,)
-        ).fetchall()
         done: dict[int, bool] = {}
-        for shard, text in rows:
-            done[shard] = done.get(shard, True) and Progress.parse(text).ended
+        for shard, progress in self.all(connection, mapping):
+            done[shard] = done.get(shard, True) and progress.ended
         return done
+
+    def all(self, connection: sqlite3.Connection, mapping: str) -> list[tuple[int, Progress]]:
+        """Return the shard and progress of every lane of a mapping."""
+        rows = connection.execute(
+            "SELECT shard, progress FROM lanes WHERE mapping = ? ORDER BY shard, part", (mapping,)
+        ).fetchall()
+        return [(shard, Progress.parse(text)) for shard, text in rows]
 
     def is_free(self, connection: sqlite3.Connection, key: LaneKey) -> bool:
         """Return whether no process that is alive, but this one, is at a shard."""

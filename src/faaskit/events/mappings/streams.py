@@ -28,6 +28,7 @@ from faaskit.events.mappings.records import batch_record, batch_target
 from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
 from faaskit.events.mappings.sources import Row, Shard
 from faaskit.events.targets import kind_of
+from faaskit.events.watching import EventStatus
 from faaskit.events.work import Ended, Errors
 from faaskit.exceptions import PayloadError
 from faaskit.resources.state import State
@@ -174,6 +175,32 @@ class StreamMappings(Generic[_F, _I]):
         """Have nobody be at a lane whose batch was not tried."""
         with self._lock:
             lane.begin_again()
+
+    def retrying(self) -> list[EventStatus]:
+        """Return the batches that are tried again, and the windows whose end is."""
+        found = []
+        for mapping in self._registry.of("stream", "table"):
+            with self._state.reading() as connection:
+                shards = {one.number: one.id for one in mapping.source.shards(connection)}
+                for shard, progress in self._store.all(connection, mapping.uuid):
+                    again: list[Piece | Window] = [*progress.pieces]
+                    if progress.window is not None and progress.window.due_ms:
+                        again.append(progress.window)
+                    for one in again:
+                        begin = f"from {one.first}" if isinstance(one, Piece) else "end of window"
+                        found.append(
+                            EventStatus(
+                                "retrying",
+                                mapping.function,
+                                f"{shards.get(shard, shard)} {begin}",
+                                mapping.source.key,
+                                None,
+                                from_epoch_ms(one.due_ms),
+                                one.tries,
+                                detail=mapping.result,
+                            )
+                        )
+        return found
 
     # --- lanes --------------------------------------------------------------------------
 
