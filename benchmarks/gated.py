@@ -47,8 +47,8 @@ def work(event: dict[str, Any], context: Any) -> dict[str, list[float]]:  # noqa
     return timed(boto3.client("s3", "us-east-1"), event["bucket"], event["calls"])
 
 
-def _server() -> tuple[subprocess.Popen[str], Any]:
-    """Start a moto server on loopback; return it, and a client of it."""
+def server(service: str) -> tuple[subprocess.Popen[str], Any]:
+    """Start a moto server on loopback; return it, and a client of one of its services."""
     program = (
         "from moto.server import ThreadedMotoServer as S; s = S('127.0.0.1', 0, verbose=False); "
         "s.start(); print(s.get_host_and_port()[1], flush=True); import sys; sys.stdin.read()"
@@ -61,10 +61,10 @@ def _server() -> tuple[subprocess.Popen[str], Any]:
         text=True,
     )
     assert process.stdout is not None
-    client = boto3.client(
-        "s3",
+    client: Any = boto3.client(  # type: ignore[call-overload]
+        service,
         region_name="us-east-1",
-        endpoint_url=f"http://127.0.0.1:{process.stdout.readline().strip()}",
+        endpoint_url=f"http://localhost:{process.stdout.readline().strip()}",
         aws_access_key_id="any",
         aws_secret_access_key="any",  # noqa: S106 - moto looks at none
     )
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     rounds, calls = (1, 20) if arguments.quick else (arguments.rounds, arguments.calls)
-    process, straight = _server()
+    process, straight = server("s3")
     straight.create_bucket(Bucket="bench")
     found: dict[str, dict[str, list[float]]] = {}
 

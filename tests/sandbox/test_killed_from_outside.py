@@ -26,7 +26,7 @@ from probes import (
     wait_gone,
 )
 
-from faaskit import Invoker, exceptions, function
+from faaskit import App, Invoker, exceptions, function
 from faaskit.functions import Function
 from faaskit.invoke import Invocation
 
@@ -63,6 +63,22 @@ def test_an_idle_template_is_replaced(invoker: Invoker) -> None:
         template.kill()
         wait_gone(processes)  # an environment that had the event by then would be an error
     assert invoker.invoke(ACT).payload == "calm"
+
+
+@LEVELS
+def test_a_template_whose_socket_outlives_it(level: str) -> None:
+    """What INIT left behind holds it open: the launcher does not wait for its end."""
+    handlers = Path(__file__).parents[1] / "handlers"
+    with App("left") as app, Invoker(level) as invoker:
+        left = app.add_function("left", code=handlers, handler="forking_init.act", timeout=20)
+        assert invoker.invoke(left).payload == "calm"
+        for template in templates_of(invoker):
+            processes = [template, *template.children(recursive=True)]
+            template.kill()
+            wait_gone(processes)
+        assert invoker.invoke(left).payload == "calm"
+        processes = family(invoker)
+    wait_gone(processes)
 
 
 def test_idle_environments_are_replaced(invoker: Invoker) -> None:

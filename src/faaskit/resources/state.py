@@ -392,6 +392,9 @@ def _connect(folder: Path) -> sqlite3.Connection:
             raise SandboxError(msg, step="state")  # noqa: TRY301
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # A log that begins anew is cut: else it keeps its size, and every commit from then on
+        # would find it grown, and move it again.
+        connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     except BaseException:
         connection.close()
         raise

@@ -323,13 +323,14 @@ class Launcher:
     # Reports of the templates
 
     def _hear(self, template: Template) -> bool:
+        """Hear one report; return whether there was one, and there may be more."""
         space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4)
         try:
             message, ancillary, _, _ = template.link.recvmsg(
                 _MESSAGE_LIMIT, space, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
-            return True
+            return False  # whoever holds the other end may do so for ever
         except OSError:
             message, ancillary = b"", []
         pid, passed = _sender(ancillary)
