@@ -73,9 +73,9 @@ def test_a_template_whose_socket_outlives_it(level: str) -> None:
         left = app.add_function("left", code=handlers, handler="forking_init.act", timeout=20)
         assert invoker.invoke(left).payload == "calm"
         for template in templates_of(invoker):
-            processes = [template, *template.children(recursive=True)]
+            gone = [template, *template.children(recursive=True)]
             template.kill()
-            wait_gone(processes)
+            wait_gone(gone)
         assert invoker.invoke(left).payload == "calm"
         processes = family(invoker)
     wait_gone(processes)

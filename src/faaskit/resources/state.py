@@ -53,6 +53,7 @@ __all__ = ["Changes", "State"]
 
 _TEMPORARY = "faaskit-state-"
 _CHECKPOINT_BYTES = 4 << 20
+_CHECKPOINT_PAGES = _CHECKPOINT_BYTES >> 12
 # Only readers of other processes are waited for by SQLite itself, in recovery.
 _BUSY_SECONDS = 60.0
 
@@ -92,6 +93,10 @@ class _Session:
         self.connection: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None
         self.presence: Presence | None = None
+        # Since the log was last moved, when it is next, and how large it was then.
+        self.commits = 0
+        self.checkpoint_after = 100
+        self.log_bytes = 0
 
     def end(self) -> None:
         """Close everything. Also run at exit, and when the State is garbage."""
@@ -247,11 +252,26 @@ class State:
                 self._finalizer()
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        """Move a log that has grown into the file. SQLite's own way would hold no lock."""
-        assert self._session is not None
+        """
+        Move a log that has grown into the file. SQLite's own way would hold no lock.
+
+        The log's file keeps its size when it begins anew, so that writing to it costs no change
+        of its size; so that does not tell how much is in it. How much commits write is learnt
+        from each checkpoint, and says after how many the next one is due.
+        """
+        session = self._session
+        assert session is not None
         with contextlib.suppress(Exception):  # the commit is done, whatever becomes of this
-            if (self._session.folder / "state.sqlite-wal").stat().st_size > _CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            session.commits += 1
+            size = os.stat(f"{session.folder}/state.sqlite-wal").st_size  # noqa: PTH116
+            grown = size > max(_CHECKPOINT_BYTES, session.log_bytes)
+            if session.commits < session.checkpoint_after and not grown:
+                return
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            after = session.commits * _CHECKPOINT_PAGES // max(1, pages)
+            session.checkpoint_after = min(max(1, after), _CHECKPOINT_PAGES)
+            session.commits = 0
+            session.log_bytes = size
 
     def _connected(self) -> sqlite3.Connection:
         """Return the connection, opening what is not open. Call with the lock held."""
@@ -367,7 +387,8 @@ def _lost(folder: Path, how: str) -> SandboxError:
 def _identity(folder: Path) -> tuple[int, int] | None:
     """Return what tells the state file from any other that is there; None if it is not."""
     try:
-        found = (folder / "state.sqlite").stat()
+        # No path is made of parts here and below: each commit does this several times.
+        found = os.stat(f"{folder}/state.sqlite")  # noqa: PTH116
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
@@ -392,9 +413,6 @@ def _connect(folder: Path) -> sqlite3.Connection:
             raise SandboxError(msg, step="state")  # noqa: TRY301
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        # A log that begins anew is cut: else it keeps its size, and every commit from then on
-        # would find it grown, and move it again.
-        connection.execute("PRAGMA journal_size_limit = 0").fetchone()
     except BaseException:
         connection.close()
         raise
@@ -454,7 +472,7 @@ def _exclusive(folder: Path, *, make: bool = True) -> Iterator[None]:
         OSError: The folder is gone; without ``make`` also: it is in use.
     """
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0)
-    descriptor = os.open(folder / "write.lock", flags, 0o600)
+    descriptor = os.open(f"{folder}/write.lock", flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if make else fcntl.LOCK_NB))
         yield

@@ -690,3 +690,18 @@ def test_fork_waits_for_a_transaction_of_another_thread(tmp_path: Path) -> None:
         "print(value(state))\n"
     )
     assert _run(code, tmp_path) == "12\n"
+
+
+def test_the_log_does_not_grow_for_ever(tmp_path: Path) -> None:
+    """Many small commits, then large ones: what is in the log goes on into the file."""
+    state = State(tmp_path, app="log")
+    log = tmp_path / "state.sqlite-wal"
+    with state.writing() as connection:
+        connection.execute("CREATE TABLE filler (data BLOB)")
+    for size, count in ((100, 3000), (1 << 20, 40), (100, 1500)):
+        for _ in range(count):
+            with state.writing() as connection:
+                connection.execute("INSERT INTO filler VALUES (?)", (bytes(size),))
+        assert log.stat().st_size < 24 << 20
+    assert (tmp_path / "state.sqlite").stat().st_size > 30 << 20
+    state.close()
