@@ -20,7 +20,10 @@ _OPERATIONS = {
         "TransactGetItems TransactWriteItems DescribeTable"
     ),
     "events": "PutEvents ListEventBuses",
-    "kinesis": "PutRecord PutRecords GetRecords GetShardIterator DescribeStream ListShards",
+    "kinesis": (
+        "PutRecord PutRecords GetRecords GetShardIterator DescribeStream ListShards SplitShard "
+        "MergeShards"
+    ),
     "lambda": "Invoke",
     "s3": (
         "GetObject PutObject DeleteObject DeleteObjects CopyObject HeadObject ListObjectsV2 "

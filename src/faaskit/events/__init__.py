@@ -6,8 +6,10 @@ which rules may stand side by side, what a record looks like), ``retries.py`` (w
 asynchronous invocation is tried again). ``scheduler.py`` fires schedules, and
 ``notifications.py`` turns the changes of a bucket into events. ``asynchronous.py`` is the
 durable queue that events wait in, ``attempts.py`` tries those that are due, and what follows
-of them (``records.py``) goes to destinations (``targets.py``). ``delivery.py`` carries out
-whatever is due, of every kind of work (``work.py``).
+of them (``records.py``) goes to destinations (``targets.py``). ``rules.py`` puts what is on a bus
+where its rules send it (``patterns.py`` says which, ``inputs.py`` as what). ``mappings/`` reads
+streams, tables and queues. ``delivery.py`` carries out whatever is due, of every kind of work
+(``work.py``), and ``watching.py`` tells what each event is at.
 
 What must never happen here: an event that is lost, or one that is counted as delivered
 before its invocation has ended.

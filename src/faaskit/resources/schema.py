@@ -232,6 +232,8 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE messages ADD COLUMN depth INTEGER NOT NULL DEFAULT 0",
     ),
     (
+        # The shards of a stream that was split or merged, as JSON.
+        "ALTER TABLE streams ADD COLUMN shard_map TEXT",
         # What was wrong at the last attempt.
         "ALTER TABLE events ADD COLUMN detail TEXT NOT NULL DEFAULT ''",
         # Event source mappings: whether one was enabled or disabled since it was declared,

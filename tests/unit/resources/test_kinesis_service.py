@@ -341,7 +341,7 @@ def test_put_records_is_one_write(bench: Bench) -> None:
             "InvalidArgumentException",
         ),
         ("ListShards", {"ShardFilter": {"Type": "AFTER_SHARD_ID"}}, "NotImplemented"),
-        ("SplitShard", {"ShardToSplit": _FIRST}, "NotImplemented"),
+        ("UpdateShardCount", {"ShardToSplit": _FIRST}, "NotImplemented"),
     ],
 )
 def test_what_is_refused(

@@ -12,6 +12,7 @@ from faaskit.clock import epoch_ms
 from faaskit.events.mappings.settings import Kind, MappingSettings
 from faaskit.events.mappings.sources import Page, Row, Shard
 from faaskit.resources.kinesis import records
+from faaskit.resources.kinesis.resharding import alike
 from faaskit.resources.kinesis.settings import DeclaredStream
 from faaskit.resources.kinesis.shards import first_sequence_at, hash_key, sequence_number, shard_id
 
@@ -44,9 +45,11 @@ class KinesisSource:
         """Return the stream's ARN."""
         return self.key
 
-    def shards(self, connection: sqlite3.Connection) -> Sequence[Shard]:  # noqa: ARG002
-        """Return the stream's shards."""
-        return [Shard(number, shard_id(number)) for number in range(self._stream.settings.shards)]
+    def shards(self, connection: sqlite3.Connection) -> Sequence[Shard]:
+        """Return the stream's shards, those that were split or merged, too."""
+        stored = records.load_stream(connection, self._name, self._stream.settings)
+        known = alike(self._stream.settings.shards, 0) if stored is None else stored.shards()
+        return [Shard(one.number, shard_id(one.number), one.parents, one.ended) for one in known]
 
     def start(
         self,
@@ -78,8 +81,10 @@ class KinesisSource:
         if stored is None:
             return Page((), position, more=False)
         page = records.read(connection, stored, shard.number, position, limit=limit, now=now_ms)
+        # Nothing more comes into a shard that was closed: so far it has been read then.
+        end = 0 if shard.last is None else shard.last + 1
         if not page.records:
-            return Page((), position, more=False)
+            return Page((), max(position, end), more=False)
         # What every entry has beside its data, its key and its number, whose length is fixed.
         plain = len(json.dumps(self._entry(shard, "0" * 56, "", "", 1_767_225_600.123, role_arn)))
         rows = []
@@ -90,7 +95,8 @@ class KinesisSource:
             entry = self._entry(shard, number, key, data, record.arrived_ms / 1000, role_arn)
             size = plain + len(data) + len(encode_basestring_ascii(key)) + 2
             rows.append(Row(record.sequence, record.arrived_ms, key, number, entry, size))
-        return Page(rows, rows[-1].sequence + 1, page.more)
+        following = rows[-1].sequence + 1
+        return Page(rows, following if page.more else max(following, end), page.more)
 
     def slot(self, key: Any) -> int:
         """Return a number that records of one partition key have in common."""

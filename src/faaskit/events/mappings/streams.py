@@ -133,11 +133,14 @@ class StreamMappings(Generic[_F, _I]):
         with self._lock:
             self._read = -1
             self._registry.refresh()
+            self._write_positions()  # first: what is done of a shard lets its children begin
             wanted = self._wanted()
+            for key, lane in self._lanes.items():
+                if key in wanted:
+                    lane.shard = wanted[key][1]  # it may have been closed since
             for key in self._lanes.keys() - wanted.keys():
                 self._forget(key)
             self._acquire({key: what for key, what in wanted.items() if key not in self._lanes})
-            self._write_positions()
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is due."""
@@ -206,6 +209,17 @@ class StreamMappings(Generic[_F, _I]):
 
     def _next(self) -> Lane | None:
         """Return the lane that is due first, having read what is new."""
+        self._read_on()
+        while any(lane.over for lane in self._lanes.values()):
+            self.look()
+            self._read_on()
+        due = [
+            (moment, lane) for lane in self._lanes.values() if (moment := lane.due_ms) is not None
+        ]
+        return min(due, key=lambda one: one[0])[1] if due else None
+
+    def _read_on(self) -> None:
+        """Read what is new in the lanes, if anything can be."""
         changes = self._state.changes.count
         if self._lanes and changes != self._read:
             now_ms = epoch_ms(self._clock.now())
@@ -214,10 +228,6 @@ class StreamMappings(Generic[_F, _I]):
                     if not lane.full:
                         lane.read(connection, now_ms)
             self._read = changes
-        due = [
-            (moment, lane) for lane in self._lanes.values() if (moment := lane.due_ms) is not None
-        ]
-        return min(due, key=lambda one: one[0])[1] if due else None
 
     def _wanted(self) -> dict[LaneKey, tuple[Declared, Shard]]:
         """Return the lanes that there is work in: of enabled mappings, parents before children."""

@@ -9,10 +9,12 @@ from attrs import field, frozen
 
 from faaskit.exceptions import DefinitionError
 from faaskit.resources.kinesis.requests import NewRecord
+from faaskit.resources.kinesis.resharding import StoredShard, alike, parsed, written
 from faaskit.resources.kinesis.settings import StreamSettings
 from faaskit.resources.kinesis.shards import (
     first_sequence_at,
     hash_key,
+    hash_range,
     next_sequence,
     shard_of,
 )
@@ -20,7 +22,16 @@ from faaskit.resources.kinesis.shards import (
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Page", "StoredRecord", "StoredStream", "append", "keep_stream", "load_stream", "read"]
+__all__ = [
+    "Page",
+    "StoredRecord",
+    "StoredStream",
+    "append",
+    "keep_stream",
+    "load_stream",
+    "read",
+    "store_shards",
+]
 
 MAX_READ_BYTES = 10 << 20
 _HOUR_MS = 3_600_000
@@ -34,6 +45,7 @@ class StoredStream:
     Attributes:
         first_sequence: That of the stream's beginning; every record's is greater.
         sequence: The last that was given out.
+        shard_map: The shards, as text, where they were split or merged.
     """
 
     name: str
@@ -41,6 +53,38 @@ class StoredStream:
     created_ms: int
     first_sequence: int
     sequence: int
+    shard_map: str | None = None
+
+    def shard_of(self, key: int) -> int:
+        """Return the open shard that a hash key belongs to."""
+        if self.shard_map is None:
+            return shard_of(key, self.settings.shards)
+        return next(
+            one.number
+            for one in parsed(self.shard_map)
+            if one.open and one.first_hash <= key <= one.last_hash
+        )
+
+    def shards(self) -> Sequence[StoredShard]:
+        """Return every shard that there was, in their order."""
+        if self.shard_map is None:
+            return alike(self.settings.shards, self.first_sequence)
+        return parsed(self.shard_map)
+
+    def kept(self, now: int) -> Sequence[StoredShard]:
+        """Return the shards that may have records: those that were closed too long ago don't."""
+        horizon = self.horizon(now)
+        return [one for one in self.shards() if one.ended is None or one.ended >= horizon]
+
+    def shard(self, number: int) -> StoredShard | None:
+        """Return the shard of a number; None if there was none."""
+        if self.shard_map is None:
+            if not 0 <= number < self.settings.shards:
+                return None
+            return StoredShard(
+                number, *hash_range(number, self.settings.shards), self.first_sequence
+            )
+        return next((one for one in parsed(self.shard_map) if one.number == number), None)
 
     def horizon(self, now: int) -> int:
         """Return the least sequence of a record that is young enough to be kept."""
@@ -75,7 +119,9 @@ def load_stream(
 ) -> StoredStream | None:
     """Return a stream; None if nothing is stored of it yet, or with other shards."""
     row = connection.execute(
-        "SELECT shards, created_ms, first_sequence, sequence FROM streams WHERE name = ?", (name,)
+        "SELECT shards, created_ms, first_sequence, sequence, shard_map FROM streams"
+        " WHERE name = ?",
+        (name,),
     ).fetchone()
     if row is None or row[0] != settings.shards:
         return None
@@ -95,7 +141,8 @@ def keep_stream(
     if stream is None:
         first = next_sequence(_last_sequence(connection, name, settings, now), now)
         connection.execute(
-            "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO streams (name, shards, created_ms, first_sequence, sequence)"
+            " VALUES (?, ?, ?, ?, ?)",
             (name, settings.shards, now, first, first),
         )
         stream = StoredStream(name, settings, now, first, first)
@@ -114,24 +161,36 @@ def append(
     Returns:
         The shard and the sequence of each.
     """
-    shards = stream.settings.shards
     sequence = stream.sequence
     placed, rows = [], []
     for record in records:
         key = hash_key(record.partition_key) if record.hash_key is None else record.hash_key
-        shard = shard_of(key, shards)
+        shard = stream.shard_of(key)
         sequence = next_sequence(sequence, now)
         placed.append((shard, sequence))
         rows.append((stream.name, shard, sequence, now, record.partition_key, record.data))
     connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
     connection.execute("UPDATE streams SET sequence = ? WHERE name = ?", (sequence, stream.name))
     horizon = stream.horizon(now)
-    for shard in {shard for shard, _ in placed}:
+    touched = {shard for shard, _ in placed}
+    if stream.shard_map is not None:  # nothing is put into those that were closed
+        touched |= {shard.number for shard in stream.shards() if not shard.open}
+    for shard in touched:
         connection.execute(
             "DELETE FROM records WHERE stream = ? AND shard = ? AND sequence < ?",
             (stream.name, shard, horizon),
         )
     return placed
+
+
+def store_shards(
+    connection: sqlite3.Connection, stream: StoredStream, shards: Sequence[StoredShard], last: int
+) -> None:
+    """Keep the shards of a stream, and the last sequence that was given out."""
+    connection.execute(
+        "UPDATE streams SET shard_map = ?, sequence = ? WHERE name = ?",
+        (written(shards), last, stream.name),
+    )
 
 
 def read(

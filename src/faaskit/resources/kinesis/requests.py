@@ -25,8 +25,10 @@ __all__ = [
     "KinesisRequest",
     "ListShards",
     "ListStreams",
+    "Merge",
     "NewRecord",
     "PutRecords",
+    "Split",
     "named_stream",
     "understand",
 ]
@@ -102,11 +104,37 @@ class ListShards:
     Attributes:
         after: The id of the shard behind which the page begins; None for the first page.
         limit: Of shards.
+        only: ``AT_LATEST`` for the open ones; ``AT_TRIM_HORIZON`` for those that what is kept
+            begins in; empty for all.
     """
 
     stream: str
     after: str | None
     limit: int
+    only: str = ""
+
+
+@frozen
+class Split:
+    """
+    SplitShard.
+
+    Attributes:
+        at: The first hash key of the second child.
+    """
+
+    stream: str
+    shard: str
+    at: int
+
+
+@frozen
+class Merge:
+    """MergeShards."""
+
+    stream: str
+    shard: str
+    adjacent: str
 
 
 @frozen
@@ -135,7 +163,9 @@ class ListStreams:
     limit: int
 
 
-KinesisRequest = PutRecords | GetIterator | GetRecords | ListShards | Describe | ListStreams
+KinesisRequest = (
+    PutRecords | GetIterator | GetRecords | ListShards | Describe | ListStreams | Split | Merge
+)
 
 
 def understand(call: ServiceCall, *, region: str, account: str) -> KinesisRequest:
@@ -321,11 +351,11 @@ def _list_shards(members: Members, stream: Callable[[], str]) -> ListShards:
         "MaxResults",
         "ShardFilter",
     )
-    _check_filter(members)
+    only = _filter(members)
     limit = _limit(members, "MaxResults", 1000)
     token, after = members.text("NextToken"), members.text("ExclusiveStartShardId")
     if token is None:
-        return ListShards(stream(), after, limit)
+        return ListShards(stream(), after, limit, only)
     if members.has("StreamName") or after is not None:
         msg = "NextToken and StreamName cannot be provided together."
         raise Refusal(msg, code="InvalidArgumentException")
@@ -336,14 +366,14 @@ def _list_shards(members: Members, stream: Callable[[], str]) -> ListShards:
     if members.has("StreamARN") and stream() != position.stream:
         msg = "NextToken is not one of the stream that StreamARN names."
         raise Refusal(msg, code="InvalidArgumentException")
-    return ListShards(position.stream, f"shardId-{position.shard:012d}", limit)
+    return ListShards(position.stream, f"shardId-{position.shard:012d}", limit, only)
 
 
-def _check_filter(members: Members) -> None:
-    """Take the filters that every shard passes: none is ever closed here."""
+def _filter(members: Members) -> str:
+    """Return which shards are listed; empty for all."""
     given = members.structure("ShardFilter")
     if given is None:
-        return
+        return ""
     given.only("Type")
     kind = given.required("Type", given.text("Type"))
     if kind not in {"AT_LATEST", "AT_TRIM_HORIZON", "FROM_TRIM_HORIZON"}:
@@ -352,6 +382,28 @@ def _check_filter(members: Members) -> None:
             'App(aws="moto") has it for what the app does not define itself'
         )
         raise Refusal(msg, code="NotImplemented")
+    return "" if kind == "FROM_TRIM_HORIZON" else kind
+
+
+def _split(members: Members, stream: Callable[[], str]) -> Split:
+    members.only("StreamName", "StreamARN", "ShardToSplit", "NewStartingHashKey")
+    shard = members.required("ShardToSplit", members.text("ShardToSplit"))
+    at = members.required("NewStartingHashKey", members.text("NewStartingHashKey"))
+    if not _STREAM_NAME.fullmatch(shard):
+        _refuse_pattern("shardToSplit", shard, "[a-zA-Z0-9_.-]+")
+    if not _HASH_KEY.fullmatch(at):
+        _refuse_pattern("newStartingHashKey", at, _HASH_KEY.pattern)
+    return Split(stream(), shard, int(at))
+
+
+def _merge(members: Members, stream: Callable[[], str]) -> Merge:
+    members.only("StreamName", "StreamARN", "ShardToMerge", "AdjacentShardToMerge")
+    shard = members.required("ShardToMerge", members.text("ShardToMerge"))
+    adjacent = members.required("AdjacentShardToMerge", members.text("AdjacentShardToMerge"))
+    for name, value in (("shardToMerge", shard), ("adjacentShardToMerge", adjacent)):
+        if not _STREAM_NAME.fullmatch(value):
+            _refuse_pattern(name, value, "[a-zA-Z0-9_.-]+")
+    return Merge(stream(), shard, adjacent)
 
 
 def _describe(members: Members, stream: Callable[[], str]) -> Describe:
@@ -411,6 +463,8 @@ OPERATIONS: Mapping[str, Callable[[Members, Callable[[], str]], KinesisRequest]]
     "GetShardIterator": _get_iterator,
     "ListShards": _list_shards,
     "ListStreams": _list_streams,
+    "MergeShards": _merge,
     "PutRecord": _put,
     "PutRecords": _put_many,
+    "SplitShard": _split,
 }

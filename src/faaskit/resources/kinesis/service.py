@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +21,17 @@ from faaskit.resources.kinesis.requests import (
     GetRecords,
     ListShards,
     ListStreams,
+    Merge,
     PutRecords,
+    Split,
     named_stream,
     understand,
 )
-from faaskit.resources.kinesis.settings import DeclaredStream, StreamSettings
+from faaskit.resources.kinesis.resharding import StoredShard, merged, split
+from faaskit.resources.kinesis.settings import MAX_SHARDS, DeclaredStream, StreamSettings
 from faaskit.resources.kinesis.shards import (
     first_sequence_at,
-    hash_range,
+    next_sequence,
     sequence_in_any_shard,
     sequence_number,
     sequence_of,
@@ -106,6 +109,8 @@ class KinesisService:
         settings = known.settings
         if isinstance(request, PutRecords):
             return ServiceReply(self._put(request, settings))
+        if isinstance(request, (Split, Merge)):
+            return ServiceReply(self._reshard(request, settings))
         stream = self._stream(request.stream, settings)
         if isinstance(request, GetRecords):
             return ServiceReply(self._read(request, stream))
@@ -138,6 +143,51 @@ class KinesisService:
             return {**results[0], "EncryptionType": "NONE"}
         return {"FailedRecordCount": 0, "Records": results, "EncryptionType": "NONE"}
 
+    def _reshard(self, request: Split | Merge, settings: StreamSettings) -> Mapping[str, Any]:
+        with self._state.writing() as connection:
+            now = epoch_ms(self._clock.now())
+            stream = records.keep_stream(connection, request.stream, settings, now)
+            shards = stream.shards()
+            begun = next_sequence(stream.sequence, now)
+            step = {"last": stream.sequence, "begun": begun}
+            if isinstance(request, Split):
+                old = self._open_shard(request.shard, stream)
+                if not old.first_hash < request.at <= old.last_hash:
+                    msg = (
+                        f"NewStartingHashKey {request.at} used in SplitShard() on shard "
+                        f"{request.shard} in stream {stream.name} under account {self._account} is "
+                        f"not both greater than the shard's StartingHashKey {old.first_hash} and "
+                        f"no greater than its EndingHashKey {old.last_hash}."
+                    )
+                    raise Refusal(msg, code="InvalidArgumentException")
+                after = split(shards, old.number, request.at, **step)
+            else:
+                one = self._open_shard(request.shard, stream)
+                other = self._open_shard(request.adjacent, stream)
+                if 1 not in {one.first_hash - other.last_hash, other.first_hash - one.last_hash}:
+                    msg = (
+                        f"Shards {request.shard} and {request.adjacent} in stream {stream.name} "
+                        f"under account {self._account} are not an adjacent pair of shards "
+                        "eligible for merging"
+                    )
+                    raise Refusal(msg, code="InvalidArgumentException")
+                after = merged(shards, (one.number, other.number), **step)
+            if sum(shard.open for shard in after) > MAX_SHARDS:
+                msg = f"This request would exceed the shard limit of {MAX_SHARDS}."
+                raise Refusal(msg, code="LimitExceededException")
+            records.store_shards(connection, stream, after, begun)
+        return {}
+
+    def _open_shard(self, name: str, stream: StoredStream) -> StoredShard:
+        shard = self._shard(name, stream)
+        if not shard.open:
+            msg = (
+                f"Shard {name} in stream {stream.name} under account {self._account} is closed: "
+                "only an open shard can be split or merged"
+            )
+            raise Refusal(msg, code="InvalidArgumentException")
+        return shard
+
     def _stream(self, name: str, settings: StreamSettings) -> StoredStream:
         with self._state.reading() as connection:
             stream = records.load_stream(connection, name, settings)
@@ -148,7 +198,7 @@ class KinesisService:
         return stream
 
     def _iterator(self, request: GetIterator, stream: StoredStream) -> Mapping[str, Any]:
-        shard = self._shard(request.shard, stream)
+        shard = self._shard(request.shard, stream).number
         now = self._clock.now()
         position = ShardIterator(
             stream.name, shard, self._start(request, stream, shard, now), epoch_ms(now)
@@ -186,7 +236,8 @@ class KinesisService:
         position = request.iterator
         now = self._clock.now()
         current = epoch_ms(now)
-        if position.shard >= stream.settings.shards:
+        shard = stream.shard(position.shard)
+        if shard is None:
             msg = "Invalid ShardIterator."
             raise Refusal(msg, code="InvalidArgumentException")
         if current - position.made_ms > ITERATOR_MS:
@@ -212,6 +263,9 @@ class KinesisService:
             if page.more:  # never 0 then: readers stop there
                 behind = max(1, current - last.arrived_ms)
         following = evolve(position, sequence=sequence, made_ms=current)
+        onward: dict[str, Any] = {"NextShardIterator": following.text}
+        if shard.ended is not None and not page.more:
+            onward = {"ChildShards": _children(stream, shard)}
         return {
             "Records": [
                 {
@@ -223,7 +277,7 @@ class KinesisService:
                 }
                 for record in page.records
             ],
-            "NextShardIterator": following.text,
+            **onward,
             "MillisBehindLatest": behind,
         }
 
@@ -231,7 +285,7 @@ class KinesisService:
         shards, more = self._page(request, stream)
         output: dict[str, Any] = {"Shards": shards}
         if more:
-            last = shard_number(shards[-1]["ShardId"], stream.settings.shards)
+            last = shard_number(shards[-1]["ShardId"])
             assert last is not None
             output["NextToken"] = ShardIterator(stream.name, last, 0, 0).text
         return output
@@ -250,7 +304,7 @@ class KinesisService:
         if request.shards is None:
             summary = {
                 **common,
-                "OpenShardCount": stream.settings.shards,
+                "OpenShardCount": sum(shard.open for shard in stream.shards()),
                 "ConsumerCount": 0,
                 "MaxRecordSizeInKiB": stream.settings.max_record_kib,
             }
@@ -259,20 +313,21 @@ class KinesisService:
         return {"StreamDescription": {**common, "Shards": shards, "HasMoreShards": more}}
 
     def _page(self, request: ListShards, stream: StoredStream) -> tuple[list[dict[str, Any]], bool]:
-        shards = stream.settings.shards
-        first = 0 if request.after is None else self._shard(request.after, stream) + 1
-        page = []
-        for shard in range(first, min(first + request.limit, shards)):
-            start, end = hash_range(shard, shards)
-            number = sequence_number(stream.first_sequence, shard)
-            page.append(
-                {
-                    "ShardId": shard_id(shard),
-                    "HashKeyRange": {"StartingHashKey": str(start), "EndingHashKey": str(end)},
-                    "SequenceNumberRange": {"StartingSequenceNumber": number},
-                }
-            )
-        return page, first + request.limit < shards
+        after = -1 if request.after is None else self._shard(request.after, stream).number
+        shards = [shard for shard in self._listed(request, stream) if shard.number > after]
+        return [_described(shard) for shard in shards[: request.limit]], (
+            len(shards) > request.limit
+        )
+
+    def _listed(self, request: ListShards, stream: StoredStream) -> Sequence[StoredShard]:
+        now = epoch_ms(self._clock.now())
+        kept = stream.kept(now)
+        if request.only == "AT_LATEST":
+            return [shard for shard in kept if shard.open]
+        if request.only == "AT_TRIM_HORIZON":
+            known = {shard.number for shard in kept}
+            return [shard for shard in kept if not known.intersection(shard.parents)]
+        return kept
 
     def _list(self, request: ListStreams) -> Mapping[str, Any]:
         names = [name for name in sorted(self._streams) if name > request.after]
@@ -294,8 +349,9 @@ class KinesisService:
             )
         return {**output, "StreamSummaries": summaries}
 
-    def _shard(self, name: str, stream: StoredStream) -> int:
-        shard = shard_number(name, stream.settings.shards)
+    def _shard(self, name: str, stream: StoredStream) -> StoredShard:
+        number = shard_number(name)
+        shard = None if number is None else stream.shard(number)
         if shard is None:
             msg = (
                 f"Shard {name} in stream {stream.name} under account {self._account} does not exist"
@@ -305,6 +361,40 @@ class KinesisService:
 
     def _arn(self, name: str) -> str:
         return stream_arn(name, region=self._region, account=self._account)
+
+
+def _described(shard: StoredShard) -> dict[str, Any]:
+    """Return a shard as Kinesis shows it."""
+    numbers = {"StartingSequenceNumber": sequence_number(shard.begun, shard.number)}
+    if shard.ended is not None:
+        numbers["EndingSequenceNumber"] = sequence_number(shard.ended, shard.number)
+    described: dict[str, Any] = {
+        "ShardId": shard_id(shard.number),
+        "HashKeyRange": _range(shard),
+        "SequenceNumberRange": numbers,
+    }
+    for name, parent in zip(
+        ("ParentShardId", "AdjacentParentShardId"), shard.parents, strict=False
+    ):
+        described[name] = shard_id(parent)
+    return described
+
+
+def _children(stream: StoredStream, parent: StoredShard) -> list[dict[str, Any]]:
+    """Return the shards that a closed one became."""
+    return [
+        {
+            "ShardId": shard_id(shard.number),
+            "ParentShards": [shard_id(one) for one in shard.parents],
+            "HashKeyRange": _range(shard),
+        }
+        for shard in stream.shards()
+        if parent.number in shard.parents
+    ]
+
+
+def _range(shard: StoredShard) -> dict[str, str]:
+    return {"StartingHashKey": str(shard.first_hash), "EndingHashKey": str(shard.last_hash)}
 
 
 def _check_ordering(after: str | None, stream: StoredStream) -> None:

@@ -70,13 +70,10 @@ def shard_id(shard: int) -> str:
     return f"shardId-{shard:012d}"
 
 
-def shard_number(name: str, shards: int) -> int | None:
-    """Return the shard of an id; None if there is no such shard."""
+def shard_number(name: str) -> int | None:
+    """Return the shard of an id; None if it is none."""
     match = _SHARD_ID.fullmatch(name)
-    if match is None or not name.isascii():
-        return None
-    number = int(match[1])
-    return number if number < shards else None
+    return int(match[1]) if match is not None and name.isascii() else None
 
 
 def next_sequence(last: int, now_ms: int) -> int:

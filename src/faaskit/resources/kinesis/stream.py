@@ -19,7 +19,7 @@ from faaskit.resources.kinesis.settings import (
     validate_stream_name,
 )
 
-__all__ = ["Placed", "Record", "Stream", "StreamOwner"]
+__all__ = ["Placed", "Record", "Shard", "Stream", "StreamOwner"]
 
 _F = TypeVar("_F", bound=Function)
 
@@ -56,6 +56,26 @@ class Record:
     shard_id: str
     sequence_number: str
     arrived: datetime
+
+
+@frozen
+class Shard:
+    """
+    A shard of a stream.
+
+    Attributes:
+        shard_id: Such as ``shardId-000000000000``.
+        first_hash_key: Records whose key's MD5 is from there on…
+        last_hash_key: …to there go into it.
+        parents: The ids of those that it came from.
+        closed: Whether it was split or merged.
+    """
+
+    shard_id: str
+    first_hash_key: int
+    last_hash_key: int
+    parents: tuple[str, ...] = ()
+    closed: bool = False
 
 
 class StreamOwner(Performer, Protocol):
@@ -156,6 +176,60 @@ class Stream:
             placed += self._put_entries(entries)
         return placed
 
+    def shards(self) -> list[Shard]:
+        """
+        Return the shards that have records, or get them (kinesis:ListShards).
+
+        Those that were split or merged are among them until their records are too old.
+
+        Raises:
+            AccessDeniedError: Inside a function whose role does not allow it.
+        """
+        found: list[Shard] = []
+        parameters: dict[str, Any] = {"StreamName": self.name}
+        while True:
+            output = self._ask_as(parameters, "ListShards")
+            found += map(_shard, output["Shards"])
+            if "NextToken" not in output:
+                return found
+            parameters = {"NextToken": output["NextToken"]}
+
+    def split(self, shard_id: str, *, at: int | None = None) -> None:
+        """
+        Have two shards in the place of one (kinesis:SplitShard).
+
+        What is in it stays there, and is read before what comes into the two.
+
+        Args:
+            shard_id: Of an open shard.
+            at: The first hash key of the second one; by default they are alike.
+
+        Raises:
+            AccessDeniedError: Inside a function whose role does not allow it.
+            ServiceError: There is no such open shard, or that is none of its hash keys.
+        """
+        if at is None:
+            known = {shard.shard_id: shard for shard in self.shards()}
+            shard = known.get(shard_id)
+            at = 0 if shard is None else (shard.first_hash_key + shard.last_hash_key + 1) // 2
+        parameters = {"ShardToSplit": shard_id, "NewStartingHashKey": str(at)}
+        self._ask("SplitShard", parameters)
+
+    def merge(self, shard_id: str, adjacent_shard_id: str) -> None:
+        """
+        Have one shard in the place of two whose hash keys are neighbours (kinesis:MergeShards).
+
+        Args:
+            shard_id: Of an open shard.
+            adjacent_shard_id: Of another.
+
+        Raises:
+            AccessDeniedError: Inside a function whose role does not allow it.
+            ServiceError: One is no open shard, or they are no neighbours.
+        """
+        parameters = {"ShardToMerge": shard_id, "AdjacentShardToMerge": adjacent_shard_id}
+        self._ask("MergeShards", parameters)
+
     def read(self) -> Iterator[Record]:
         """
         Iterate over the records that are there, shard by shard, the oldest first.
@@ -166,14 +240,8 @@ class Stream:
         Raises:
             AccessDeniedError: Inside a function whose role does not allow it.
         """
-        parameters: dict[str, Any] = {"StreamName": self.name}
-        while True:
-            output = self._ask_as(parameters, "ListShards")
-            for shard in output["Shards"]:
-                yield from self._read_shard(shard["ShardId"])
-            if "NextToken" not in output:
-                return
-            parameters = {"NextToken": output["NextToken"]}
+        for shard in self.shards():
+            yield from self._read_shard(shard.shard_id)
 
     def on_records(
         self,
@@ -280,6 +348,18 @@ class Stream:
 
 def _stream_of(owner: StreamOwner, name: str) -> Stream:
     return owner.stream(name)
+
+
+def _shard(described: Mapping[str, Any]) -> Shard:
+    keys = described["HashKeyRange"]
+    parents = (described.get("ParentShardId"), described.get("AdjacentParentShardId"))
+    return Shard(
+        described["ShardId"],
+        int(keys["StartingHashKey"]),
+        int(keys["EndingHashKey"]),
+        tuple(filter(None, parents)),
+        "EndingSequenceNumber" in described["SequenceNumberRange"],
+    )
 
 
 def _entry(data: object, partition_key: str) -> dict[str, Any]:
