@@ -46,6 +46,8 @@ def test_open_shards_share_the_hash_keys(deeds: list[tuple[bool, int, float]]) -
         if splits:
             one = ordered[place % len(ordered)]
             width = one.last_hash - one.first_hash
+            if not width:
+                continue  # one hash key: there is nothing to split, and Kinesis refuses
             at = one.first_hash + 1 + int(where * (width - 1))
             shards = split(shards, one.number, min(at, one.last_hash), **step)
         elif len(ordered) > 1:
