@@ -208,11 +208,7 @@ class LocalEnvironment:
         self._began = False
         self._finished = False
         self.init_duration_ms: float | None = None
-
-    @property
-    def log_stream_name(self) -> str:
-        """As the function sees it; empty before there is an environment."""
-        return "" if self._ahead is None else self._ahead.log_stream_name
+        self.log_stream_name = ""
 
     def prepare(self) -> Iterator[Event]:
         """Run INIT if nobody has, and wait until this environment is parked."""
@@ -254,6 +250,7 @@ class LocalEnvironment:
         if init_ms is not None:
             self.init_duration_ms = init_ms
         self._ahead = template.take(self._limits)
+        self.log_stream_name = self._ahead.log_stream_name
         if self._cancelled:
             raise RunCancelledError
         yield from self._wait_until_parked(self._ahead.line)

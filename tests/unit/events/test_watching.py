@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,7 @@ def test_invocations_are_kept(tmp_path: Path) -> None:
     assert (one.function_name, one.request_id, one.status) == ("f", first.request_id, "ok")
     assert one.logs == first.logs
     assert one.log_group_name == "/aws/lambda/f"
+    assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", one.log_stream_name)
     assert one.log_stream_name == first.log_stream_name
     assert f"hello {one.log_stream_name}" in one.logs
     assert one.cost_usd == first.meter.cost_usd
