@@ -141,6 +141,7 @@ class App(Triggers):
             clock=self._clock,
             timed=(self._schedules,),
         )
+        self._readers: dict[Declared, tuple[Function, bool]] = {}
         self._access = AccessRecord(self._state, self._clock)
         self._history = History(self._state, self._clock)
         self._key = os.urandom(16).hex()
@@ -524,6 +525,19 @@ class App(Triggers):
 
     def _may_read(self, function: Function, mapping: Declared) -> bool:
         """Return whether a function's role lets its mapping read: to declare one allows it."""
+        known = self._readers.get(mapping)
+        if known is None or known[0] is not function:
+            known = self._readers[mapping] = (function, self._decides_reading(function, mapping))
+            if not known[1]:
+                _log.warning(
+                    "nothing is read of %s for function %r: its role denies it, or its boundary "
+                    "does not allow it",
+                    mapping.source.key,
+                    function.name,
+                )
+        return known[1]
+
+    def _decides_reading(self, function: Function, mapping: Declared) -> bool:
         actions, suffix = _READING[mapping.kind]
         arn = f"{mapping.source.key}{suffix}"
         role = function.role.with_statements(allow(*actions, on=arn))

@@ -747,3 +747,42 @@ def test_a_claim_that_is_dropped(app: InlineApp) -> None:
         task.drop()
     app.drain()
     assert _batches(app) == [["a", "b"], ["c"]]
+
+
+def _until_received(app: InlineApp, count: int) -> None:
+    while sum(len(event["Records"]) for event in list(app.received)) < count:
+        app._state.changes.tell()  # time stands still: what is new is looked for
+        with app._state.changes.condition:
+            app._state.changes.condition.wait(0.05)
+
+
+def test_declared_anew_while_it_runs(app: InlineApp) -> None:
+    """As in a notebook: new settings take effect, other parts of a shard, too."""
+    stream = app.stream("clicks")
+    stream.on_records()(app.calls(nothing))
+    with app.running():
+        _put(stream, "ab")
+        _until_received(app, 2)
+        stream.on_records(batch_size=1, parallelization_factor=2)(app.calls(nothing))
+        (declared,) = app.mappings
+        while not any(lane.mapping is declared._declared for lane in _lanes(app)):
+            app._state.changes.tell()
+            with app._state.changes.condition:
+                app._state.changes.condition.wait(0.05)
+        _put(stream, "cd")
+        _until_received(app, 4)
+    assert [len(batch) for batch in _batches(app)][-2:] == [1, 1]
+
+
+def _lanes(app: InlineApp) -> list[Any]:
+    work: Any = app._deliverer._works[1]
+    return list(work._lanes.values())
+
+
+def test_a_deny_is_told_of(app: InlineApp, caplog: Any) -> None:
+    """Once."""
+    stream = app.stream("clicks")
+    stream.on_records()(deny("kinesis:GetRecords", on=stream)(app.calls(nothing)))
+    for _ in range(3):
+        app.drain()
+    assert caplog.text.count("nothing is read of") == 1

@@ -135,12 +135,23 @@ class StreamMappings(Generic[_F, _I]):
             self._registry.refresh()
             self._write_positions()  # first: what is done of a shard lets its children begin
             wanted = self._wanted()
-            for key, lane in self._lanes.items():
-                if key in wanted:
-                    lane.shard = wanted[key][1]  # it may have been closed since
-            for key in self._lanes.keys() - wanted.keys():
-                self._forget(key)
-            self._acquire({key: what for key, what in wanted.items() if key not in self._lanes})
+            for key, lane in list(self._lanes.items()):
+                mapping, shard = wanted.get(key, (None, lane.shard))
+                lane.shard = shard  # it may have been closed since
+                if lane.mapping is not mapping:  # or declared anew, with other settings
+                    self._forget(key)
+            # What is under way of a shard ends before it is divided otherwise.
+            held = {(key.mapping, key.shard, key.parts) for key in self._lanes}
+            self._acquire(
+                {
+                    key: what
+                    for key, what in wanted.items()
+                    if key not in self._lanes
+                    and not any(
+                        one[:2] == (key.mapping, key.shard) and one[2] != key.parts for one in held
+                    )
+                }
+            )
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is due."""
