@@ -16,18 +16,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms
-from faaskit.events.asynchronous import MAX_EVENT_BYTES, AsynchronousQueue
+from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.mappings.giving_up import GivenUp, GivingUp
 from faaskit.events.mappings.lane import Batch, Lane
 from faaskit.events.mappings.lanes import LaneKey, LaneStore
 from faaskit.events.mappings.outcomes import MAX_STATE_BYTES, Answer, read_answer
 from faaskit.events.mappings.progress import Piece, Progress, Window, backoff_ms, retried
-from faaskit.events.mappings.records import batch_record, batch_target
 from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
 from faaskit.events.mappings.sources import Row, Shard
-from faaskit.events.targets import kind_of
 from faaskit.events.watching import EventStatus
 from faaskit.events.work import Ended, Errors
 from faaskit.exceptions import PayloadError
@@ -72,17 +71,6 @@ _F = TypeVar("_F", bound=Polled)
 _I = TypeVar("_I", bound=Ended)
 
 
-@frozen
-class _GivenUp:
-    """Records that are not tried again, and why."""
-
-    rows: Sequence[Row]
-    condition: str
-    attempts: int
-    detail: str
-    failed: bool = False
-
-
 class StreamMappings(Generic[_F, _I]):
     """
     The mappings of streams and tables, as work.
@@ -109,7 +97,7 @@ class StreamMappings(Generic[_F, _I]):
         clock: Clock,
     ) -> None:
         self._registry = registry
-        self._queue = queue
+        self._giving_up = GivingUp(queue, clock)
         self._state = state
         self._store = LaneStore(state)
         self._functions = functions
@@ -323,7 +311,7 @@ class StreamMappings(Generic[_F, _I]):
             self.leave(lane)  # Ctrl-C, or a function that can't run at all: as if not tried
             raise
 
-    def _by_age(self, lane: Lane, batch: Batch) -> tuple[Sequence[Row], _GivenUp | None]:
+    def _by_age(self, lane: Lane, batch: Batch) -> tuple[Sequence[Row], GivenUp | None]:
         """Return the records that may be tried, and those that are too old for it."""
         oldest = lane.mapping.settings.max_record_age
         if oldest < 0 or batch.piece is None:
@@ -334,12 +322,13 @@ class StreamMappings(Generic[_F, _I]):
         if not old:
             return young, None
         detail = f"older than max_record_age, {oldest} s"
-        return young, _GivenUp(old, "RecordAgeExceeded", batch.piece.tries, detail, failed=True)
+        attempts = batch.piece.tries
+        return young, GivenUp(old, "RecordAgeExceeded", attempts, detail, _new_id(), failed=True)
 
     def _try(
-        self, function: _F, lane: Lane, batch: Batch, old: list[_GivenUp], later: Errors
+        self, function: _F, lane: Lane, batch: Batch, old: list[GivenUp], later: Errors
     ) -> _I | None:
-        request_id = str(uuid.uuid4())
+        request_id = _new_id()
         event = _event(lane, batch)
         try:
             invocation = self._invoke(function, event, request_id)
@@ -361,7 +350,7 @@ class StreamMappings(Generic[_F, _I]):
         else:
             detail = invocation.raw.decode("utf-8", "replace")
             answer = Answer(None, problem=detail)
-        self._after(function, lane, batch, answer, old, raised=not invocation.ok)
+        self._after(function, lane, batch, answer, old, ended=invocation)
         return invocation
 
     def _after(
@@ -370,13 +359,13 @@ class StreamMappings(Generic[_F, _I]):
         lane: Lane,
         batch: Batch,
         answer: Answer,
-        old: list[_GivenUp],
+        old: list[GivenUp],
         *,
-        raised: bool,
+        ended: Ended,
     ) -> None:
         """Note what an answer means for the batch."""
         if batch.piece is None:
-            self._after_window(function, lane, batch, answer)
+            self._after_window(function, lane, batch, answer, ended.request_id)
             return
         window = lane.progress.window
         onward = answer.failed is not None and batch.rows[0].number not in answer.failed
@@ -400,15 +389,20 @@ class StreamMappings(Generic[_F, _I]):
             if dead is not None:
                 rows = [row for row in batch.rows if row.sequence >= dead.first]
                 reason = "RetryAttemptsExhausted"
-                given.append(_GivenUp(rows, reason, dead.tries, detail, failed=raised))
+                given.append(
+                    GivenUp(rows, reason, dead.tries, detail, ended.request_id, failed=not ended.ok)
+                )
         progress = evolve(_without(lane, batch.piece, left), window=window)
         self._settle(function, lane, progress, given, detail)
 
-    def _after_window(self, function: _F, lane: Lane, batch: Batch, answer: Answer) -> None:
+    def _after_window(
+        self, function: _F, lane: Lane, batch: Batch, answer: Answer, request_id: str
+    ) -> None:
         """Note how the end of a window went; a failure holds the shard up."""
         window = batch.window
         assert window is not None
         left: Window | None = None
+        given = []
         if answer.failed != ():
             tries = window.tries + 1
             retries = lane.mapping.settings.retry_attempts
@@ -416,12 +410,14 @@ class StreamMappings(Generic[_F, _I]):
                 due = epoch_ms(self._clock.now()) + backoff_ms(tries)
                 left = evolve(window, tries=tries, due_ms=due, throttles=0)
             else:
-                self._bury(function, lane, _event(lane, batch), tries, answer.problem)
+                reason, event = "RetryAttemptsExhausted", _event(lane, batch)
+                over = GivenUp((), reason, tries, answer.problem, request_id, event=event)
+                given.append(over)
         progress = evolve(lane.progress, window=left)
-        self._settle(function, lane, progress, [], answer.problem)
+        self._settle(function, lane, progress, given, answer.problem)
 
     def _throttled(
-        self, function: _F, lane: Lane, batch: Batch, old: list[_GivenUp], detail: str
+        self, function: _F, lane: Lane, batch: Batch, old: list[GivenUp], detail: str
     ) -> None:
         """Have a batch tried again that could not be run: that is no attempt of the function's."""
         now_ms = epoch_ms(self._clock.now())
@@ -443,11 +439,12 @@ class StreamMappings(Generic[_F, _I]):
         self._settle(function, lane, _without(lane, batch.piece, (again,)), old, detail)
 
     def _too_large(
-        self, function: _F, lane: Lane, batch: Batch, old: list[_GivenUp], detail: str
+        self, function: _F, lane: Lane, batch: Batch, old: list[GivenUp], detail: str
     ) -> None:
         """Halve what no event holds; what has one record will never fit, and is given up."""
         if batch.piece is None:
-            self._after_window(function, lane, batch, Answer(None, problem=detail))
+            answer = Answer(None, problem=detail)
+            self._after_window(function, lane, batch, answer, _new_id())
             return
         left, dead = retried(
             batch.piece,
@@ -457,7 +454,9 @@ class StreamMappings(Generic[_F, _I]):
             retry_attempts=0,
             now_ms=epoch_ms(self._clock.now()),
         )
-        given = [_GivenUp(batch.rows, "RetryAttemptsExhausted", 0, detail)] if dead else []
+        given = []
+        if dead is not None:
+            given = [GivenUp(batch.rows, "RetryAttemptsExhausted", 0, detail, _new_id())]
         self._settle(function, lane, _without(lane, batch.piece, left), [*old, *given], detail)
 
     def _tell_of_expiry(self, lane: Lane, piece: Piece) -> None:
@@ -477,7 +476,7 @@ class StreamMappings(Generic[_F, _I]):
         function: _F,
         lane: Lane,
         progress: Progress,
-        given_up: Sequence[_GivenUp],
+        given_up: Sequence[GivenUp],
         problem: str = "",
     ) -> None:
         """Write down how far a lane is, and what follows from what is not tried again."""
@@ -486,80 +485,12 @@ class StreamMappings(Generic[_F, _I]):
             ours = self._store.store(connection, lane.claim, progress)
             if ours:
                 for one in given_up:
-                    self._give_up(connection, function, lane, one)
+                    self._giving_up.note(connection, function, lane, one)
                 self._registry.note(connection, lane.mapping, result)
         with self._lock:
             lane.done(progress)
             if not ours and self._lanes.get(lane.claim.key) is lane:
                 del self._lanes[lane.claim.key]  # it is another process's by now
-
-    def _give_up(
-        self, connection: sqlite3.Connection, function: _F, lane: Lane, over: _GivenUp
-    ) -> None:
-        now = self._clock.now()
-        request_id = str(uuid.uuid4())
-        payload = json.dumps({"Records": [row.entry for row in over.rows]})
-        chosen = lane.mapping.settings.on_failure
-        record = batch_record(
-            kind=lane.mapping.kind,
-            now=now,
-            request_id=request_id,
-            function_arn=function.arn,
-            condition=over.condition,
-            attempts=over.attempts,
-            failed=over.failed,
-            shard_id=lane.shard.id,
-            stream_arn=lane.arn,
-            rows=over.rows,
-            payload=payload if chosen is not None and kind_of(chosen) == "bucket" else None,
-        )
-        if chosen is not None:
-            target = batch_target(
-                chosen,
-                mapping=lane.mapping.uuid,
-                shard_id=lane.shard.id,
-                now=now,
-                unique=request_id,
-            )
-            self._queue.enqueue(connection, function.name, record, target=target.text)
-        whole = payload.encode()
-        self._queue.bury(
-            connection,
-            request_id=request_id,
-            function=function.name,
-            # What could not be delivered again is not kept: its record says where it was.
-            event=whole if len(whole) <= MAX_EVENT_BYTES else record,
-            accepted=from_epoch_ms(over.rows[0].arrived_ms),
-            attempts=over.attempts,
-            reason=over.condition,
-            detail=over.detail,
-        )
-        _log.error(
-            "%d records of %s for %r were given up (%s): %s",
-            len(over.rows),
-            lane.arn,
-            function.name,
-            over.condition,
-            over.detail,
-        )
-
-    def _bury(self, function: _F, lane: Lane, event: Any, tries: int, detail: str) -> None:
-        """Keep the end of a window that was given up, with its state, among the dead events."""
-        whole = json.dumps(event).encode()
-        with self._state.writing() as connection:
-            self._queue.bury(
-                connection,
-                request_id=str(uuid.uuid4()),
-                function=function.name,
-                event=whole,
-                accepted=self._clock.now(),
-                attempts=tries,
-                reason="RetryAttemptsExhausted",
-                detail=detail,
-            )
-        _log.error(
-            "the end of a window of %s for %r was given up: %s", lane.arn, function.name, detail
-        )
 
 
 class _Attempt(Generic[_F, _I]):
@@ -604,6 +535,10 @@ def _event(lane: Lane, batch: Batch) -> dict[str, Any]:
             "isWindowTerminatedEarly": window.early,
         }
     return event
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
 
 
 def _to_the_second(moment_ms: int) -> str:
