@@ -23,6 +23,7 @@ from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
 from faaskit.events.mappings.polling import QueueMappings
 from faaskit.events.mappings.registry import Declared
+from faaskit.events.mappings.remote import RemoteQueues
 from faaskit.events.mappings.streams import StreamMappings
 from faaskit.events.targets import Parcel
 from faaskit.events.watching import EventStatus, statuses
@@ -63,6 +64,7 @@ _READING = {
     "table": (("dynamodb:GetRecords", "dynamodb:GetShardIterator"), "/stream/*"),
     "queue": (("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"), ""),
 }
+_READING["remote queue"] = _READING["queue"]
 
 # Every App of this process that is alive, by a key of its own: two may have one name.
 _apps: weakref.WeakValueDictionary[str, App] = weakref.WeakValueDictionary()
@@ -134,9 +136,17 @@ class App(Triggers):
         queues: QueueMappings[Function, Invocation] = QueueMappings(
             self._mappings, self._queue, **reading
         )
+        remote: RemoteQueues[Function, Invocation] = RemoteQueues(
+            self._mappings,
+            perform=self.perform,
+            functions=lambda: dict(self._functions),
+            invoke=self._invoke,
+            permitted=self._may_read,
+            clock=self._clock,
+        )
         self._stream_mappings = streams
         self._deliverer: Deliverer[Invocation] = Deliverer(
-            (attempts, streams, queues),
+            (attempts, streams, queues, remote),
             lambda: self._state.changes,
             clock=self._clock,
             timed=(self._schedules,),
@@ -186,6 +196,11 @@ class App(Triggers):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def has_elsewhere(self) -> bool:
+        """Whether service calls go anywhere that are about none of the app's own resources."""
+        return self._elsewhere is not None
 
     # --- what belongs to it -------------------------------------------------------------
 

@@ -18,10 +18,11 @@ from faaskit.clock import Clock
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.attempts import check_destinations
 from faaskit.events.inputs import Input
-from faaskit.events.mappings.handle import EventSourceMapping
+from faaskit.events.mappings.handle import EventSourceMapping, RemoteQueue
 from faaskit.events.mappings.kinesis import KinesisSource
 from faaskit.events.mappings.queues import QueueSource
 from faaskit.events.mappings.registry import Registry
+from faaskit.events.mappings.remote import RemoteQueueSource
 from faaskit.events.mappings.settings import declared
 from faaskit.events.mappings.tables import TableSource
 from faaskit.events.notifications import BucketTriggers
@@ -301,6 +302,46 @@ class Triggers(Resources):
             last = re.split("[:/]", arn)[-1]
             name = settings["name"] or self._rules.free_name(bus.name, last, "", 0)
             self._rules.add(Rule(name, bus.name, Pattern.parse(pattern), given, target=target))
+
+    def remote_queue(self, arn: str) -> RemoteQueue:
+        """
+        Return a queue that is not the app's own, for its messages to invoke functions.
+
+        It is polled where the app's ``aws`` says. What S3 and EventBridge send to a queue of
+        an account of yours comes in this way.
+
+        Args:
+            arn: ``arn:aws:sqs:REGION:ACCOUNT:NAME``.
+
+        Raises:
+            DefinitionError: It is no queue's ARN, or the app has no ``aws``.
+        """
+        if not self.has_elsewhere:
+            msg = (
+                f"App({self.name!r}) has no place where {arn} could be: pass aws='profile:NAME', "
+                "an endpoint, or 'moto'"
+            )
+            raise DefinitionError(msg)
+        target_arn(arn, "remote_queue's arn", ("queue", "fifo"))
+        return RemoteQueue(arn, self)
+
+    @property
+    @abstractmethod
+    def has_elsewhere(self) -> bool:
+        """Whether service calls go anywhere that are about none of the app's own resources."""
+
+    def mapped_remote(self, queue: RemoteQueue, **settings: Any) -> Callable[[_F], _F]:
+        """Return a decorator that makes an event source mapping of a queue elsewhere."""
+        chosen = declared("queue", queue.name, now=self._clock.now(), **settings)
+
+        def register(function: _F) -> _F:
+            with self._lock:
+                who = f"queue {queue.arn!r}"
+                name, definition = self._own(function, who, "@remote_queue.on_messages")
+                self._mappings.add(RemoteQueueSource(queue.arn), name, chosen, definition)
+            return function
+
+        return register
 
     def _source_of(self, resource: Stream | Table | Queue) -> tuple[AnySource, str]:
         """Return what a mapping reads, and the decorator that it was named by."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import random
@@ -18,11 +19,13 @@ from typing import Any
 
 import psutil
 import pytest
+from probes import until
 
 from faaskit.sandbox.sweep import sweep
 from faaskit.testing import FakeClock
 
 _SCRIPT = Path(__file__).parents[2] / "handlers" / "crash_app.py"
+_EACH_ROUND = 15  # events, at the least
 _ORDERED = {"clicks", "orders", "steps"}
 
 
@@ -48,6 +51,14 @@ def _kill_below(process: subprocess.Popen[bytes], chance: random.Random) -> None
             chance.choice(below).kill()
 
 
+def _count(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def _has_lines(file: Path, count: int) -> bool:
+    return _count(file) >= count
+
+
 def _rounds(folder: Path, rounds: int, chance: random.Random) -> dict[str, list[tuple[str, str]]]:
     """Run and kill; return what was acknowledged, by kind, with its key."""
     file = folder / "acknowledged"
@@ -58,6 +69,8 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> dict[str, list[
             producer = _start(state, number, "produce", str(file))
             if app is None or app.poll() is not None:
                 app = _start(state, number, "deliver")
+            enough = functools.partial(_has_lines, file, _count(file) + _EACH_ROUND)
+            until(enough, "events of this round", 60)
             # Not a guess at when something is done: the moment of the kill, whatever it hits.
             for _ in range(3):
                 time.sleep(chance.uniform(0.1, 0.5))
@@ -151,7 +164,7 @@ def _check(folder: Path, rounds: int, seed: int, monkeypatch: pytest.MonkeyPatch
 
 def test_killed_at_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A producer, the app, its launcher and its functions, some rounds of it."""
-    assert _check(tmp_path, 4, 1, monkeypatch) > 50
+    assert _check(tmp_path, 4, 1, monkeypatch) >= 4 * _EACH_ROUND
 
 
 @pytest.mark.soak

@@ -41,7 +41,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """``stream``, ``table`` or ``queue``."""
+        """``stream``, ``table``, ``queue`` or ``remote queue``."""
 
 
 @define(eq=False)
@@ -165,6 +165,12 @@ class Registry:
             )
             mapping.result = result
 
+    def tell(self, mapping: Declared, result: str) -> None:
+        """Write down what came of a batch."""
+        if mapping.result != result:
+            with self._state.writing() as connection:
+                self.note(connection, mapping, result)
+
     def _begin(self, connection: sqlite3.Connection, mapping: Declared) -> None:
         now_ms = epoch_ms(self._clock.now())
         identifier = str(uuid.uuid4())
@@ -173,7 +179,7 @@ class Registry:
             " VALUES (?, ?, ?, ?, ?)",
             (identifier, mapping.source.key, mapping.function, now_ms, NOTHING_YET),
         )
-        if not added.rowcount or mapping.kind == "queue":
+        if not added.rowcount or mapping.kind not in {"stream", "table"}:
             return
         source: StreamSource = mapping.source
         parts = mapping.settings.parallelization_factor
