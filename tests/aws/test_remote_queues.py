@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from inline_app import InlineApp, fail, nothing
 
+from faaskit.app import App
 from faaskit.exceptions import DefinitionError
 
 _ARN = "arn:aws:sqs:us-east-1:123456789012:"
@@ -152,6 +153,22 @@ def test_in_the_background(app: InlineApp) -> None:
             with app._state.changes.condition:
                 app._state.changes.condition.wait(0.05)
     assert away.counts() == (0, 0)
+
+
+def test_at_once_in_real_time(tmp_path: Path) -> None:
+    """The first poll is due when delivery begins, by a clock that goes on, too."""
+    with App("real", state=tmp_path, aws="moto") as real:
+        url = real.client("sqs").create_queue(QueueName="away")["QueueUrl"]
+        real.client("sqs").send_message(QueueUrl=url, MessageBody="a")
+
+        @real.remote_queue(_ARN + "away").on_messages()
+        @real.function
+        def work(event: Any, context: Any) -> int:
+            return len(event["Records"])
+
+        for _ in range(2):
+            assert [one.payload for one in real.drain()] == [1]
+            real.client("sqs").send_message(QueueUrl=url, MessageBody="b")
 
 
 def test_what_is_refused(app: InlineApp, tmp_path: Path) -> None:

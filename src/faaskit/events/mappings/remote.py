@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define
 
-from faaskit.clock import Clock
+from faaskit.clock import Clock, from_epoch_ms
 from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import record
 from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
@@ -38,6 +38,7 @@ _BYTES = 6 * 1024 * 1024 - 4096
 # Between two polls that found nothing, and after failures.
 _PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=60)
+_LONG_AGO = from_epoch_ms(0)  # due before any moment that was looked at by now
 _LONGEST_WAIT = 20  # seconds, of a ReceiveMessage
 
 
@@ -84,7 +85,7 @@ class RemoteQueueSource:
 class _Poll:
     """What is known of a mapping while the app runs."""
 
-    due: datetime
+    due: datetime = _LONG_AGO
     running: int = 0
     failures: int = 0
     url: str = ""
@@ -157,7 +158,7 @@ class RemoteQueues(Generic[_F, _I]):
         """Poll at once when delivery begins again."""
         with self._lock:
             for poll in self._polls.values():
-                poll.due = self._clock.now()
+                poll.due = _LONG_AGO
 
     def leave(self, poll: _Poll) -> None:
         """Have a poll be over."""
@@ -169,7 +170,7 @@ class RemoteQueues(Generic[_F, _I]):
         ready = []
         for mapping in self._registry.of(RemoteQueueSource.kind):
             function = functions.get(mapping.function)
-            poll = self._polls.setdefault(mapping, _Poll(self._clock.now()))
+            poll = self._polls.setdefault(mapping, _Poll())
             if function is None or not mapping.enabled or not mapping.uuid:
                 continue
             most = mapping.settings.max_concurrency or _AT_ONCE
