@@ -13,6 +13,7 @@ from typing import Any
 from attrs import evolve
 from typing_extensions import Self
 
+from faaskit.app.reading import Readers
 from faaskit.app.signals import on_sigterm
 from faaskit.app.triggers import Triggers
 from faaskit.aws.clients import Clients
@@ -22,7 +23,6 @@ from faaskit.events.asynchronous import DeadEvent, PendingEvent
 from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
 from faaskit.events.mappings.polling import QueueMappings
-from faaskit.events.mappings.registry import Declared
 from faaskit.events.mappings.remote import RemoteQueues
 from faaskit.events.mappings.streams import StreamMappings
 from faaskit.events.targets import Parcel
@@ -57,14 +57,6 @@ __all__ = ["App"]
 _log = logging.getLogger(__name__)
 
 _CONCURRENCY = 16
-
-# What Lambda needs of a function's role to read a source, and where.
-_READING = {
-    "stream": (("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"), ""),
-    "table": (("dynamodb:GetRecords", "dynamodb:GetShardIterator"), "/stream/*"),
-    "queue": (("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"), ""),
-}
-_READING["remote queue"] = _READING["queue"]
 
 # Every App of this process that is alive, by a key of its own: two may have one name.
 _apps: weakref.WeakValueDictionary[str, App] = weakref.WeakValueDictionary()
@@ -123,11 +115,12 @@ class App(Triggers):
             forward=self._forward,
             clock=self._clock,
         )
+        readers = Readers()
         reading: dict[str, Any] = {
             "state": self._state,
             "functions": lambda: dict(self._functions),
             "invoke": self._invoke,
-            "permitted": self._may_read,
+            "permitted": readers.may_read,
             "clock": self._clock,
         }
         streams: StreamMappings[Function, Invocation] = StreamMappings(
@@ -141,7 +134,7 @@ class App(Triggers):
             perform=self.perform,
             functions=lambda: dict(self._functions),
             invoke=self._invoke,
-            permitted=self._may_read,
+            permitted=readers.may_read,
             clock=self._clock,
         )
         self._stream_mappings = streams
@@ -151,7 +144,6 @@ class App(Triggers):
             clock=self._clock,
             timed=(self._schedules,),
         )
-        self._readers: dict[Declared, tuple[Function, bool]] = {}
         self._access = AccessRecord(self._state, self._clock)
         self._history = History(self._state, self._clock)
         self._key = os.urandom(16).hex()
@@ -537,26 +529,6 @@ class App(Triggers):
         # To name a destination allows it, as AWS CDK does; a Deny or a boundary still holds.
         role = owner.role.with_statements(allow(parcel.action, on=parcel.resource))
         return self._gate.serve(Principal(role, owner.name, owner.arn), parcel.call)
-
-    def _may_read(self, function: Function, mapping: Declared) -> bool:
-        """Return whether a function's role lets its mapping read: to declare one allows it."""
-        known = self._readers.get(mapping)
-        if known is None or known[0] is not function:
-            known = self._readers[mapping] = (function, self._decides_reading(function, mapping))
-            if not known[1]:
-                _log.warning(
-                    "nothing is read of %s for function %r: its role denies it, or its boundary "
-                    "does not allow it",
-                    mapping.source.key,
-                    function.name,
-                )
-        return known[1]
-
-    def _decides_reading(self, function: Function, mapping: Declared) -> bool:
-        actions, suffix = _READING[mapping.kind]
-        arn = f"{mapping.source.key}{suffix}"
-        role = function.role.with_statements(allow(*actions, on=arn))
-        return all(role.decide(action, arn).allowed for action in actions)
 
     def _invoke(self, function: Function, event: Any, request_id: str) -> Invocation:
         return self.invoker.invoke(function, event, request_id=request_id)
