@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from probes import Lifeline
 
 from faaskit.invoke import default_invoker
@@ -22,6 +22,8 @@ settings.register_profile(
     deadline=None,
     derandomize=True,  # the same change passes or fails every time
     print_blob=True,
+    # Not made smaller there: a shrinking that takes too long hides what failed.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target],
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("long", settings.get_profile("dev"), max_examples=10_000)

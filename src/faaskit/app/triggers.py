@@ -191,6 +191,7 @@ class Triggers(Resources):
         flexible_window: int | None = None,
         input: Any = None,  # noqa: A002 - AWS's word
         max_event_age: int = 86_400,
+        dead_letter: Any = None,
     ) -> Callable[[_F], _F]:
         """
         Have a function invoked, asynchronously, by the clock.
@@ -210,12 +211,17 @@ class Triggers(Resources):
                 Event". ``<aws.scheduler.scheduled-time>`` and its kin are replaced in it.
             max_event_age: What was missed while no process was up is delivered late, unless
                 it is older than that, 60 to 86400 seconds.
+            dead_letter: A queue, or its ARN, that gets the events of what was missed and is
+                older, the latest 500 of them.
 
         Raises:
             DefinitionError: EventBridge does not take one of these; what is decorated is not
                 a function of this app; or the name is another schedule's.
         """
         text = None if input is None else json.dumps(input)
+        letter = ""
+        if dead_letter is not None:
+            letter = target_arn(dead_letter, f"dead_letter of schedule {expression!r}", ("queue",))
 
         def register(function: _F) -> _F:
             with self._lock:
@@ -232,6 +238,7 @@ class Triggers(Resources):
                     flexible_window=flexible_window,
                     input=text,
                     max_event_age=max_event_age,
+                    dead_letter=letter,
                 )
                 self._schedules.add(schedule)
             return function

@@ -15,6 +15,7 @@ import logging
 import math
 import re
 import uuid
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ from attrs import field, frozen
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms
 from faaskit.events.asynchronous import MAX_EVENT_BYTES, AsynchronousQueue
+from faaskit.events.targets import Target
 from faaskit.exceptions import DefinitionError
+from faaskit.names import function_arn
 from faaskit.resources.state import State
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ class Schedule:
         input: The event, as JSON; None: EventBridge's.
         max_event_age: Seconds after which what was missed is not delivered any more, 60 to
             86400.
+        dead_letter: ARN of the queue for what was missed and is too old; empty for none.
 
     Raises:
         DefinitionError: A value out of EventBridge Scheduler's range.
@@ -75,6 +79,7 @@ class Schedule:
     flexible_window: int | None = None
     input: str | None = field(default=None, repr=False)
     max_event_age: int = _AGE_SECONDS[1]
+    dead_letter: str = ""
 
     def __attrs_post_init__(self) -> None:
         what = f"schedule {self.name!r}"
@@ -207,7 +212,10 @@ class Scheduler:
             if following is None or following > now:
                 return True
         with self._state.writing() as connection:
-            fired = self._young(schedule, self._last(connection, schedule), now)
+            last = self._last(connection, schedule)
+            fired = self._young(schedule, last, now)
+            if fired > last and schedule.dead_letter:
+                self._tell_of_missed(connection, schedule, last, fired)
             count = 0
             while count < _AT_ONCE:
                 moment = self._after(schedule, fired)
@@ -255,6 +263,57 @@ class Scheduler:
         step = second - first
         return first + (math.ceil((oldest - first) / step) - 1) * step
 
+    def _tell_of_missed(
+        self, connection: sqlite3.Connection, schedule: Schedule, last: datetime, until: datetime
+    ) -> None:
+        """Send what is not delivered any more to the dead-letter queue: the latest 500 of it."""
+        why = {
+            "SCHEDULE_ARN": ("String", f"arn:aws:scheduler:{self._place(schedule)}"),
+            "TARGET_ARN": ("String", self._function_arn(schedule)),
+            "ERROR_CODE": ("String", "EventAgeExceeded"),
+            "ERROR_MESSAGE": ("String", "no process delivered it within max_event_age"),
+            "EXHAUSTED_RETRY_CONDITION": ("String", "MaximumEventAgeInSeconds"),
+            "RETRY_ATTEMPTS": ("Number", "0"),
+        }
+        letter = Target(schedule.dead_letter, attributes=why).text
+        for one in self._missed(schedule, last, until):
+            self._queue.enqueue(
+                connection, schedule.function, self._event(schedule, one), target=letter
+            )
+
+    def _missed(self, schedule: Schedule, last: datetime, until: datetime) -> deque[datetime]:
+        """Return the latest 500 moments at which it was due, up to one."""
+        missed: deque[datetime] = deque(maxlen=_AT_ONCE)
+        back = timedelta(days=1)
+        while True:
+            # From ever earlier on: to go through a year of minutes takes too long.
+            since = max(last, until - back)
+            if schedule.expression.startswith("rate"):
+                since = self._in_step(schedule, last, since)
+            missed.clear()
+            moment = self._after(schedule, since)
+            while moment is not None and moment <= until:
+                missed.append(moment)
+                moment = self._after(schedule, moment)
+            if since <= last or len(missed) == _AT_ONCE:
+                return missed
+            back *= 8
+
+    def _in_step(self, schedule: Schedule, last: datetime, since: datetime) -> datetime:
+        """Return the last moment up to another at which a rate was due, counted from one."""
+        first = self._after(schedule, last)
+        if first is None or first >= since:
+            return last
+        second = self._next_fire(schedule.expression, first, "UTC")
+        assert second is not None  # a rate has no end of its own
+        return first + (since - first) // (second - first) * (second - first)
+
+    def _place(self, schedule: Schedule) -> str:
+        return f"{self._region}:{self._account}:schedule/default/{schedule.name}"
+
+    def _function_arn(self, schedule: Schedule) -> str:
+        return function_arn(schedule.function, region=self._region, account=self._account)
+
     def _after(self, schedule: Schedule, moment: datetime) -> datetime | None:
         """Return when a schedule fires next, strictly after a moment."""
         start, end = schedule.start, schedule.end
@@ -294,10 +353,9 @@ class Scheduler:
                 "detail": {},
             }
             return json.dumps(event).encode()
-        place = f"{self._region}:{self._account}:schedule/default/{schedule.name}"
         text = schedule.input
         for name, value in (
-            ("schedule-arn", f"arn:aws:scheduler:{place}"),
+            ("schedule-arn", f"arn:aws:scheduler:{self._place(schedule)}"),
             ("scheduled-time", time),
             ("execution-id", execution),
             ("attempt-number", "1"),

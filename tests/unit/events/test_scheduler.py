@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -171,6 +172,40 @@ def test_what_is_too_old_is_not_delivered(
             assert in_step % timedelta(minutes=7) == timedelta(0)
         assert second.drain() == []
         assert caplog.text.count("max_event_age") == 1
+
+
+@pytest.mark.parametrize(
+    ("expression", "days", "wanted"),
+    [
+        ("rate(7 minutes)", 365, 500),
+        ("cron(0/7 * * * ? *)", 365, 500),
+        ("rate(1 day)", 30, 29),
+        ("cron(0 5 1 * ? *)", 365, 12),
+        ("rate(1 hour)", 1, 23),
+    ],
+)
+def test_what_is_too_old_goes_to_the_dead_letter_queue(
+    expression: str, days: int, wanted: int, tmp_path: Path
+) -> None:
+    """Each event that was missed, the latest ones; none of them twice."""
+    clock = FakeClock(_START)
+    letters: list[str] = []
+    for _ in range(2):
+        with App("timed", state=tmp_path / "state", clock=clock) as app:
+            queue = app.queue("letters")
+            _declare(app, {"expression": expression, "max_event_age": 60, "dead_letter": queue})
+            app.drain()
+            app.drain()
+            while found := queue.receive(10):
+                for one in found:
+                    letters.append(json.loads(one.body)["time"])
+                    assert str(one.attributes["TARGET_ARN"]).endswith(":function:tick")
+                    queue.delete(one)
+        if not letters:
+            clock.advance(days=days)
+    assert len(letters) == wanted
+    assert letters == sorted(set(letters))
+    assert max(letters) < clock.now().isoformat()
 
 
 def test_another_timing_begins_anew(tmp_path: Path) -> None:
