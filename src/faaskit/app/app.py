@@ -23,7 +23,8 @@ from faaskit.events.asynchronous import DeadEvent, PendingEvent
 from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
 from faaskit.events.mappings.polling import QueueMappings
-from faaskit.events.mappings.remote import RemoteQueues
+from faaskit.events.mappings.remote.queues import RemoteQueues
+from faaskit.events.mappings.remote.streams import RemoteStreams
 from faaskit.events.mappings.streams import StreamMappings
 from faaskit.events.targets import Parcel
 from faaskit.events.watching import EventStatus, statuses
@@ -137,9 +138,18 @@ class App(Triggers):
             permitted=readers.may_read,
             clock=self._clock,
         )
+        copied: RemoteStreams[Function, Invocation] = RemoteStreams(
+            self._mappings,
+            state=self._state,
+            perform=self.perform,
+            functions=lambda: dict(self._functions),
+            permitted=readers.may_read,
+            changed=streams.look,
+            clock=self._clock,
+        )
         self._stream_mappings = streams
         self._deliverer: Deliverer[Invocation] = Deliverer(
-            (attempts, streams, queues, remote),
+            (attempts, streams, queues, remote, copied),
             lambda: self._state.changes,
             clock=self._clock,
             timed=(self._schedules,),

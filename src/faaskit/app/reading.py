@@ -12,11 +12,11 @@ __all__ = ["Readers"]
 
 _log = logging.getLogger(__name__)
 
-_QUEUE = (("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"), "")
-# By the kind of source: what Lambda asks for, and what follows on the source's ARN there.
+_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+# By the kind of source: what Lambda asks for.
 _ACTIONS = {
-    "stream": (("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"), ""),
-    "table": (("dynamodb:GetRecords", "dynamodb:GetShardIterator"), "/stream/*"),
+    "stream": ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"),
+    "table": ("dynamodb:GetRecords", "dynamodb:GetShardIterator"),
     "queue": _QUEUE,
     "remote queue": _QUEUE,
 }
@@ -49,7 +49,9 @@ class Readers:
 
 
 def _decide(function: Function, mapping: Declared) -> bool:
-    actions, suffix = _ACTIONS[mapping.kind]
-    arn = f"{mapping.source.key}{suffix}"
+    actions = _ACTIONS[mapping.kind]
+    arn = mapping.source.key
+    if mapping.kind == "table" and "/stream/" not in arn:  # else the stream was named itself
+        arn += "/stream/*"
     role = function.role.with_statements(allow(*actions, on=arn))
     return all(role.decide(action, arn).allowed for action in actions)

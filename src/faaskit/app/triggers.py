@@ -18,12 +18,14 @@ from faaskit.clock import Clock
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.attempts import check_destinations
 from faaskit.events.inputs import Input
-from faaskit.events.mappings.handle import EventSourceMapping, RemoteQueue
+from faaskit.events.mappings.handle import EventSourceMapping
 from faaskit.events.mappings.kinesis import KinesisSource
 from faaskit.events.mappings.queues import QueueSource
-from faaskit.events.mappings.registry import Registry
-from faaskit.events.mappings.remote import RemoteQueueSource
-from faaskit.events.mappings.settings import declared
+from faaskit.events.mappings.registry import Registry, Source
+from faaskit.events.mappings.remote.copies import RemoteStreamSource
+from faaskit.events.mappings.remote.handles import RemoteQueue, RemoteStream, RemoteTable
+from faaskit.events.mappings.remote.queues import RemoteQueueSource
+from faaskit.events.mappings.settings import Kind, declared
 from faaskit.events.mappings.tables import TableSource
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.patterns import Pattern
@@ -323,29 +325,70 @@ class Triggers(Resources):
         Raises:
             DefinitionError: It is no queue's ARN, or the app has no ``aws``.
         """
+        self._refuse_nowhere(arn)
+        return RemoteQueue(arn, self)
+
+    def remote_stream(self, arn: str) -> RemoteStream:
+        """
+        Return a Kinesis stream that is not the app's own, for its records to invoke functions.
+
+        It is read where the app's ``aws`` says.
+
+        Args:
+            arn: ``arn:aws:kinesis:REGION:ACCOUNT:stream/NAME``.
+
+        Raises:
+            DefinitionError: It is no stream's ARN, or the app has no ``aws``.
+        """
+        self._refuse_nowhere(arn)
+        return RemoteStream(arn, self)
+
+    def remote_table(self, arn: str) -> RemoteTable:
+        """
+        Return a DynamoDB table that is not the app's own, for its changes to invoke functions.
+
+        Its stream is read where the app's ``aws`` says.
+
+        Args:
+            arn: ``arn:aws:dynamodb:REGION:ACCOUNT:table/NAME``: the latest stream of the table;
+                or the ARN of one of its streams.
+
+        Raises:
+            DefinitionError: It is no table's ARN, or the app has no ``aws``.
+        """
+        self._refuse_nowhere(arn)
+        return RemoteTable(arn, self)
+
+    def _refuse_nowhere(self, arn: str) -> None:
         if not self.has_elsewhere:
             msg = (
                 f"App({self.name!r}) has no place where {arn} could be: pass aws='profile:NAME', "
                 "an endpoint, or 'moto'"
             )
             raise DefinitionError(msg)
-        target_arn(arn, "remote_queue's arn", ("queue", "fifo"))
-        return RemoteQueue(arn, self)
 
     @property
     @abstractmethod
     def has_elsewhere(self) -> bool:
         """Whether service calls go anywhere that are about none of the app's own resources."""
 
-    def mapped_remote(self, queue: RemoteQueue, **settings: Any) -> Callable[[_F], _F]:
-        """Return a decorator that makes an event source mapping of a queue elsewhere."""
-        chosen = declared("queue", queue.name, now=self._clock.now(), **settings)
+    def mapped_remote(
+        self, resource: RemoteQueue | RemoteStream | RemoteTable, **settings: Any
+    ) -> Callable[[_F], _F]:
+        """Return a decorator that makes an event source mapping of a resource elsewhere."""
+        kind: Kind = resource.kind
+        chosen = declared(kind, resource.name, now=self._clock.now(), **settings)
 
         def register(function: _F) -> _F:
             with self._lock:
-                who = f"queue {queue.arn!r}"
-                name, definition = self._own(function, who, "@remote_queue.on_messages")
-                self._mappings.add(RemoteQueueSource(queue.arn), name, chosen, definition)
+                who = f"{kind} {resource.arn!r}"
+                name, definition = self._own(function, who, resource.decorator)
+                source: Source
+                if isinstance(resource, RemoteQueue):
+                    source = RemoteQueueSource(resource.arn)
+                else:
+                    source = RemoteStreamSource(kind, resource.arn, name)
+                self._mappings.add(source, name, chosen, definition)
             return function
 
         return register

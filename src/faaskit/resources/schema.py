@@ -259,6 +259,37 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (mapping, shard, part)
         )""",
     ),
+    (
+        # Streams elsewhere: the shards of each that a mapping reads, how far each was copied
+        # and by which process, and the copies.
+        """CREATE TABLE remote_shards (
+            mapping TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            stream TEXT NOT NULL,
+            created TEXT NOT NULL,
+            parents TEXT NOT NULL,
+            begin_ms INTEGER,
+            closed INTEGER NOT NULL,
+            position TEXT,
+            last INTEGER,
+            owner TEXT,
+            PRIMARY KEY (mapping, number)
+        ) WITHOUT ROWID""",
+        # Numbers are never used again: what reads them is past those that were deleted.
+        """CREATE TABLE remote_records (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            mapping TEXT NOT NULL,
+            shard INTEGER NOT NULL,
+            number TEXT NOT NULL,
+            slot INTEGER NOT NULL,
+            arrived_ms INTEGER NOT NULL,
+            expires_ms INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            entry TEXT NOT NULL
+        )""",
+        "CREATE INDEX remote_records_order ON remote_records (mapping, shard, id, size)",
+    ),
 )
 
 VERSION = len(_STEPS)

@@ -7,5 +7,5 @@ failed), ``records.py`` (what an on-failure destination gets). Sources: ``source
 is), ``kinesis.py``, ``tables.py``, ``queues.py``. Kept in the state folder: ``registry.py``
 (which mappings there are), ``lanes.py`` (how far each is). The work itself: ``streams.py`` with
 ``lane.py`` and ``giving_up.py`` for streams and tables, ``polling.py`` for queues,
-``remote.py`` for queues elsewhere.
+``remote`` for what is not the app's own.
 """

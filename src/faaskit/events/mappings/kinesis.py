@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from functools import partial
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from faaskit.resources.kinesis.shards import first_sequence_at, hash_key, sequen
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["KinesisSource"]
+__all__ = ["KinesisSource", "kinesis_entry"]
 
 
 class KinesisSource:
@@ -85,14 +86,21 @@ class KinesisSource:
         end = 0 if shard.last is None else shard.last + 1
         if not page.records:
             return Page((), max(position, end), more=False)
+        make = partial(
+            kinesis_entry,
+            arn=self.key,
+            region=self._region,
+            shard_id=shard.id,
+            role_arn=role_arn,
+        )
         # What every entry has beside its data, its key and its number, whose length is fixed.
-        plain = len(json.dumps(self._entry(shard, "0" * 56, "", "", 1_767_225_600.123, role_arn)))
+        plain = len(json.dumps(make(number="0" * 56, key="", data="", arrived=1_767_225_600.123)))
         rows = []
         for record in page.records:
             number = sequence_number(record.sequence, shard.number)
             data = base64.b64encode(record.data).decode()
             key = record.partition_key
-            entry = self._entry(shard, number, key, data, record.arrived_ms / 1000, role_arn)
+            entry = make(number=number, key=key, data=data, arrived=record.arrived_ms / 1000)
             size = plain + len(data) + len(encode_basestring_ascii(key)) + 2
             rows.append(Row(record.sequence, record.arrived_ms, key, number, entry, size))
         following = rows[-1].sequence + 1
@@ -102,22 +110,44 @@ class KinesisSource:
         """Return a number that records of one partition key have in common."""
         return hash_key(key)
 
-    def _entry(  # noqa: PLR0917 - what an entry is made of
-        self, shard: Shard, number: str, key: str, data: str, arrived: float, role_arn: str
-    ) -> dict[str, Any]:
-        return {
-            "kinesis": {
-                "kinesisSchemaVersion": "1.0",
-                "partitionKey": key,
-                "sequenceNumber": number,
-                "data": data,
-                "approximateArrivalTimestamp": arrived,
-            },
-            "eventSource": "aws:kinesis",
-            "eventVersion": "1.0",
-            "eventID": f"{shard.id}:{number}",
-            "eventName": "aws:kinesis:record",
-            "invokeIdentityArn": role_arn,
-            "awsRegion": self._region,
-            "eventSourceARN": self.key,
-        }
+
+def kinesis_entry(
+    *,
+    arn: str,
+    region: str,
+    shard_id: str,
+    number: str,
+    key: str,
+    data: str,
+    arrived: float,
+    role_arn: str,
+) -> dict[str, Any]:
+    """
+    Return a record as it is in an event.
+
+    Args:
+        arn: Of the stream.
+        region: Of it.
+        shard_id: Of its shard.
+        number: Its sequence number.
+        key: Its partition key.
+        data: In base64.
+        arrived: Seconds since the epoch.
+        role_arn: Of the function's role.
+    """
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": key,
+            "sequenceNumber": number,
+            "data": data,
+            "approximateArrivalTimestamp": arrived,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{shard_id}:{number}",
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": role_arn,
+        "awsRegion": region,
+        "eventSourceARN": arn,
+    }
