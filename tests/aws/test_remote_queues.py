@@ -173,7 +173,7 @@ def test_at_once_in_real_time(tmp_path: Path) -> None:
 
 def test_what_is_refused(app: InlineApp, tmp_path: Path) -> None:
     """No queue's ARN, and an app without a place."""
-    with pytest.raises(DefinitionError, match="AWS takes a queue"):
+    with pytest.raises(DefinitionError, match="REGION:ACCOUNT:NAME"):
         app.remote_queue("arn:aws:sns:us-east-1:123456789012:t")
     with pytest.raises(DefinitionError, match="10 at the most"):
         app.remote_queue(_ARN + "q.fifo").on_messages(batch_size=11)

@@ -2,7 +2,8 @@
 An App whose every kind of event is written to a log, itself a stream; for programs that are killed.
 
 Run as ``python crash_app.py produce FILE`` or ``python crash_app.py deliver``, with the state
-folder in ``CRASH_FOLDER``. ``produce`` writes down what was acknowledged, a line each.
+folder in ``CRASH_FOLDER``, and in ``CRASH_AWS`` an endpoint that has a stream ``far``. ``produce``
+writes down what was acknowledged, a line each.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 
 from faaskit import App, allow
 
-app = App("crash", state=os.environ.get("CRASH_FOLDER"))
+app = App("crash", state=os.environ.get("CRASH_FOLDER"), aws=os.environ.get("CRASH_AWS", "moto"))
 log = app.stream("log")
 clicks = app.stream("clicks", shards=2)
 orders = app.table("orders", partition_key="id", stream="NEW_IMAGE")
 jobs = app.queue("jobs", visibility_timeout=10)
 steps = app.queue("steps.fifo", content_based_deduplication=True, visibility_timeout=10)
 inbox = app.bucket("inbox")
+far = app.remote_stream("arn:aws:kinesis:us-east-1:123456789012:stream/far")
 
 _KEYS = 5
 
@@ -64,6 +66,17 @@ def on_steps(event: Any, context: Any) -> None:
     )
 
 
+@far.on_records(batch_size=20, parallelization_factor=2)
+@app.function(timeout=10)
+@allow("kinesis:PutRecords", on=log)
+def on_far(event: Any, context: Any) -> None:
+    """Log the records of a stream elsewhere."""
+    log.put_many(
+        (b"far " + base64.b64decode(one["kinesis"]["data"]), one["kinesis"]["partitionKey"])
+        for one in event["Records"]
+    )
+
+
 @inbox.on("s3:ObjectCreated:*")
 @app.function(timeout=10)
 @allow("kinesis:PutRecord", on=log)
@@ -83,12 +96,15 @@ def produce(path: str) -> None:
     """Put events of every kind for ever, and write down which are acknowledged, and their keys."""
     acknowledged = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     first = int(os.environ["CRASH_FIRST"])
+    kinesis = app.client("kinesis")
     for number in itertools.count(first):
         key = f"k{number % _KEYS}"
         clicks.put(str(number), key)
         os.write(acknowledged, f"clicks {number} {key}\n".encode())
         orders.put({"id": key, "n": number})
         os.write(acknowledged, f"orders {number} {key}\n".encode())
+        kinesis.put_record(StreamName="far", Data=str(number).encode(), PartitionKey=key)
+        os.write(acknowledged, f"far {number} {key}\n".encode())
         jobs.send(str(number))
         os.write(acknowledged, f"jobs {number} k\n".encode())
         steps.send(str(number), group_id=key)

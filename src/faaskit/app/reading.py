@@ -54,4 +54,12 @@ def _decide(function: Function, mapping: Declared) -> bool:
     if mapping.kind == "table" and "/stream/" not in arn:  # else the stream was named itself
         arn += "/stream/*"
     role = function.role.with_statements(allow(*actions, on=arn))
-    return all(role.decide(action, arn).allowed for action in actions)
+    # Of another account's resource, that account decides where it is asked: not here.
+    theirs = {
+        "Effect": "Allow",
+        "Principal": {"AWS": role.account},
+        "Action": [*actions],
+        "Resource": arn,
+    }
+    policy = {"Version": "2012-10-17", "Statement": [theirs]}
+    return all(role.decide(action, arn, resource_policy=policy).allowed for action in actions)

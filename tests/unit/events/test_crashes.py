@@ -13,20 +13,38 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from moto.server import ThreadedMotoServer
 from probes import until
 
+from faaskit.app import App
 from faaskit.sandbox.sweep import sweep
 from faaskit.testing import FakeClock
 
 _SCRIPT = Path(__file__).parents[2] / "handlers" / "crash_app.py"
 _EACH_ROUND = 15  # events, at the least
-_ORDERED = {"clicks", "orders", "steps"}
+_ORDERED = {"clicks", "orders", "steps", "far"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lend a place elsewhere, which nobody kills, with a stream ``far``."""
+    server = ThreadedMotoServer(ip_address="localhost", port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        monkeypatch.setenv("CRASH_AWS", f"http://localhost:{port}")
+        with App("far", aws=f"http://localhost:{port}") as app:
+            app.client("kinesis").create_stream(StreamName="far", ShardCount=2)
+        yield
+    finally:
+        server.stop()
 
 
 def _start(folder: Path, number: int, *arguments: str) -> subprocess.Popen[bytes]:
@@ -136,7 +154,9 @@ def _dead_texts(dead: list[Any]) -> dict[str, set[str]]:
             texts["inbox"].add(event["Records"][0]["s3"]["object"]["key"])
         else:
             for record in event["Records"]:
-                texts["clicks"].add(base64.b64decode(record["kinesis"]["data"]).decode())
+                texts["far" if one.function == "on_far" else "clicks"].add(
+                    base64.b64decode(record["kinesis"]["data"]).decode()
+                )
     return texts
 
 
@@ -149,6 +169,7 @@ def _check(folder: Path, rounds: int, seed: int, monkeypatch: pytest.MonkeyPatch
         kind, number = text.split()
         delivered[kind].setdefault(number, place)
     given_up = _dead_texts(dead)
+    assert acknowledged.keys() == {"call", "clicks", "far", "inbox", "jobs", "orders", "steps"}
     for kind, sent in acknowledged.items():
         lost = [text for text, _ in sent if text not in delivered[kind]]
         assert set(lost) <= given_up[kind], f"{kind}: {lost[:5]} of {len(sent)}"

@@ -73,7 +73,6 @@ class News:
         listing: Listing,
         *,
         begin_ms: int | None,
-        latest: bool,
     ) -> News:
         """
         Compare.
@@ -83,13 +82,12 @@ class News:
             listing: What the service says.
             begin_ms: Where a mapping that knows none yet begins in each; what comes later was
                 divided of these, and is read from its own beginning on.
-            latest: Whether it begins at what is put from then on: in no shard that is closed.
         """
         numbers = {one.id: one.number for one in known if one.created == listing.created}
         following = max((one.number for one in known), default=-1) + 1
         new = []
         for shard in listing.shards:
-            if shard.id in numbers or (not known and latest and shard.closed):
+            if shard.id in numbers:
                 continue
             parents = [numbers[parent] for parent in shard.parents if parent in numbers]
             begin = None if known else begin_ms
@@ -185,18 +183,18 @@ class Copies:
         listing: Listing,
     ) -> News:
         known = _shards(connection, mapping)
-        latest = settings.starting_position == "LATEST"
         begin_ms = None
-        if latest:
+        if settings.starting_position == "LATEST":
             # Not the service's LATEST, which is wherever it is when it is asked: a process
-            # that dies before the first record would forget where that was.
+            # that dies before the first record would forget where that was. Of a shard that
+            # is closed, too: it may have been since.
             (begin_ms,) = connection.execute(
                 "SELECT created_ms FROM mappings WHERE id = ?", (mapping,)
             ).fetchone()
             begin_ms = begin_ms // listing.exact_to_ms * listing.exact_to_ms
         elif settings.starting_position_timestamp is not None:
             begin_ms = epoch_ms(settings.starting_position_timestamp)
-        return News.of(known, listing, begin_ms=begin_ms, latest=latest)
+        return News.of(known, listing, begin_ms=begin_ms)
 
     # --- records ------------------------------------------------------------------------
 

@@ -259,6 +259,7 @@ class RemoteStreams(Generic[_F, _I_co]):
         poll.seen = -1
         poll.waits = True
         if self._has_enough(stream, poll):
+            poll.due = self._clock.now()  # as soon as it has not
             return
         if not poll.iterator:
             after = None if poll.trimmed else shard.position
