@@ -16,6 +16,10 @@ __all__ = ["ARN", "FarKinesis"]
 ARN = "arn:aws:kinesis:eu-west-1:210987654321:stream/far"
 
 
+class _RefusedError(Exception):
+    """A call that is refused, with its code."""
+
+
 @define
 class _Shard:
     parents: list[str]
@@ -32,14 +36,18 @@ class FarKinesis:
         page: How many records a read returns, at the most.
         faults: The codes that the next calls fail with; None: that one succeeds.
         empty: So many reads return nothing, though there is something.
+        iterators: Those of another number have expired.
         calls: The operations that were asked.
+        read: The shards that were read.
     """
 
     created: str = "2026-01-01T00:00:00Z"
     page: int = 3
     faults: list[str | None] = field(factory=list)
     empty: int = 0
+    iterators: int = 0
     calls: list[str] = field(factory=list)
+    read: list[str] = field(factory=list)
     shards: dict[str, _Shard] = field(factory=dict)
     _number: int = 10**55
 
@@ -82,7 +90,10 @@ class FarKinesis:
         code = self.faults.pop(0) if self.faults else None
         if code is not None:
             return ServiceReply(failure=ServiceFailure(code, f"{call.operation} failed"))
-        return ServiceReply(getattr(self, f"_{call.operation}")(call.parameters))
+        try:
+            return ServiceReply(getattr(self, f"_{call.operation}")(call.parameters))
+        except _RefusedError as error:
+            return ServiceReply(failure=ServiceFailure(str(error), "refused"))
 
     def _DescribeStreamSummary(self, given: Any) -> Any:  # noqa: N802 - AWS's names
         assert given == {"StreamARN": ARN}
@@ -111,17 +122,22 @@ class FarKinesis:
         at = 0
         if kind == "AFTER_SEQUENCE_NUMBER":
             after = int(given["StartingSequenceNumber"])
+            if records and after < int(records[0]["SequenceNumber"]) - 7:
+                # Kinesis begins at what it has still; DynamoDB Streams says so.
+                raise _RefusedError("TrimmedDataAccessException")
             at = sum(int(one["SequenceNumber"]) <= after for one in records)
         elif kind == "AT_TIMESTAMP":
             moment = datetime.fromisoformat(given["Timestamp"]).astimezone(timezone.utc)
             text = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
             at = sum(one["ApproximateArrivalTimestamp"] < text for one in records)
-        return {"ShardIterator": json.dumps([self.created, given["ShardId"], at])}
+        return {"ShardIterator": json.dumps([self.iterators, given["ShardId"], at])}
 
     def _GetRecords(self, given: Any) -> Any:  # noqa: N802
-        created, name, at = json.loads(given["ShardIterator"])
-        assert created == self.created
+        iterators, name, at = json.loads(given["ShardIterator"])
+        if iterators != self.iterators:
+            raise _RefusedError("ExpiredIteratorException")
         shard = self.shards[name]
+        self.read.append(name)
         count = 0 if self.empty else self.page
         self.empty = max(0, self.empty - 1)
         found = shard.records[at : at + count]
@@ -129,5 +145,5 @@ class FarKinesis:
         left = len(shard.records) - at
         output = {"Records": found, "MillisBehindLatest": left}
         if left or not shard.closed:
-            output["NextShardIterator"] = json.dumps([created, name, at])
+            output["NextShardIterator"] = json.dumps([iterators, name, at])
         return output

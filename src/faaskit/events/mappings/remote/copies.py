@@ -80,8 +80,7 @@ class News:
         Args:
             known: All that are.
             listing: What the service says.
-            begin_ms: Where a mapping that knows none yet begins in each; what comes later was
-                divided of these, and is read from its own beginning on.
+            begin_ms: What arrived before is not wanted; None where all is.
         """
         numbers = {one.id: one.number for one in known if one.created == listing.created}
         following = max((one.number for one in known), default=-1) + 1
@@ -90,11 +89,16 @@ class News:
             if shard.id in numbers:
                 continue
             parents = [numbers[parent] for parent in shard.parents if parent in numbers]
-            begin = None if known else begin_ms
             numbers[shard.id] = following
             new.append(
                 KnownShard(
-                    following, shard.id, listing.arn, listing.created, parents, begin, shard.closed
+                    following,
+                    shard.id,
+                    listing.arn,
+                    listing.created,
+                    parents,
+                    begin_ms,
+                    shard.closed,
                 )
             )
             following += 1
@@ -358,14 +362,14 @@ class RemoteStreamSource:
         position: int,
         *,
         limit: int,
-        now_ms: int,
+        now_ms: int,  # noqa: ARG002 - what is too old is forgotten when more is copied
         role_arn: str,
     ) -> Page:
         """Return copies from a sequence on."""
         found = connection.execute(
             "SELECT id, arrived_ms, slot, number, entry, size FROM remote_records"
-            " WHERE mapping = ? AND shard = ? AND id >= ? AND expires_ms > ? ORDER BY id LIMIT ?",
-            (self._mapping(connection), shard.number, position, now_ms, limit),
+            " WHERE mapping = ? AND shard = ? AND id >= ? ORDER BY id LIMIT ?",
+            (self._mapping(connection), shard.number, position, limit),
         ).fetchall()
         more = len(found) == limit
         # Nothing more comes into a shard that was copied to its end.

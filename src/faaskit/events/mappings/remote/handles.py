@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from faaskit.events.mappings.settings import Kind
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["RemoteQueue", "RemoteStream", "RemoteTable"]
+__all__ = ["ChangeSettings", "RecordSettings", "RemoteQueue", "RemoteStream", "RemoteTable"]
 
 _F = TypeVar("_F")
 

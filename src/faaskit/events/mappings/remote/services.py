@@ -129,7 +129,7 @@ class Service(ABC):
         """
 
     @abstractmethod
-    def read(self, arn: str, shard: str, iterator: str, *, closed: bool) -> Found:
+    def read(self, arn: str, shard: str, iterator: str) -> Found:
         """
         Return what follows.
 
@@ -137,7 +137,6 @@ class Service(ABC):
             arn: Of the stream.
             shard: Its id.
             iterator: Of it.
-            closed: Whether nothing more is put into it.
         """
 
     def _ask(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
@@ -190,7 +189,7 @@ class Kinesis(Service):
         given = {"StreamARN": arn, "ShardId": shard, **begin}
         return str(self._ask("kinesis", "GetShardIterator", **given)["ShardIterator"])
 
-    def read(self, arn: str, shard: str, iterator: str, *, closed: bool) -> Found:
+    def read(self, arn: str, shard: str, iterator: str) -> Found:
         """Return what follows."""
         page = self._ask("kinesis", "GetRecords", StreamARN=arn, ShardIterator=iterator)
         records = []
@@ -210,9 +209,7 @@ class Kinesis(Service):
             slot = hash_key(key) % _SLOTS
             records.append(RemoteRecord(one["SequenceNumber"], slot, arrived_ms, entry))
         behind = bool(page.get("MillisBehindLatest"))
-        # Kinesis has no iterator for what follows on the end; others have one all the same.
-        over = closed and not records and not behind
-        return Found(records, None if over else page.get("NextShardIterator"), behind)
+        return Found(records, page.get("NextShardIterator"), behind)
 
 
 class TableStreams(Service):
@@ -257,7 +254,7 @@ class TableStreams(Service):
         given = {"StreamArn": arn, "ShardId": shard, **begin}
         return str(self._ask("dynamodbstreams", "GetShardIterator", **given)["ShardIterator"])
 
-    def read(self, arn: str, shard: str, iterator: str, *, closed: bool) -> Found:  # noqa: ARG002
+    def read(self, arn: str, shard: str, iterator: str) -> Found:  # noqa: ARG002
         """Return what follows."""
         page = self._ask("dynamodbstreams", "GetRecords", ShardIterator=iterator)
         records = [self._record(arn, one) for one in page["Records"]]

@@ -267,7 +267,7 @@ class RemoteStreams(Generic[_F, _I_co]):
             poll.iterator = stream.service.iterator(
                 shard.stream, shard.id, after=after, begin_ms=begin_ms
             )
-        found = stream.service.read(shard.stream, shard.id, poll.iterator, closed=shard.closed)
+        found = stream.service.read(shard.stream, shard.id, poll.iterator)
         now_ms = epoch_ms(self._clock.now())
         ours = self._copies.add(
             mapping.uuid, shard, found, retention_ms=stream.retention_ms, now_ms=now_ms
@@ -295,11 +295,14 @@ class RemoteStreams(Generic[_F, _I_co]):
         if isinstance(call, _Poll):
             what = f"shard {call.shard.id} of {call.shard.stream}"
             call.iterator = ""
-            if error.code == "ExpiredIteratorException":
-                return  # it was asked too long ago: a new one goes on
             if error.code == "TrimmedDataAccessException" and not call.trimmed:
-                call.trimmed = True
                 _log.error("records of %s are lost, older than it keeps them: %s", what, error)
+                call.trimmed = True
+                call.due = self._clock.now()
+                return
+            if error.code == "ExpiredIteratorException" and not call.failures:
+                call.failures += 1  # it was asked too long ago: a new one goes on at once
+                call.due = self._clock.now()
                 return
             if error.code == "ResourceNotFoundException":
                 stream.listing.due = _LONG_AGO
