@@ -16,8 +16,12 @@ __all__ = ["ARN", "FarKinesis"]
 ARN = "arn:aws:kinesis:eu-west-1:210987654321:stream/far"
 
 
-class _RefusedError(Exception):
-    """A call that is refused, with its code."""
+class _TrimmedError(Exception):
+    """What follows on a number is not kept any more."""
+
+
+class _ExpiredError(Exception):
+    """An iterator is too old."""
 
 
 @define
@@ -92,8 +96,10 @@ class FarKinesis:
             return ServiceReply(failure=ServiceFailure(code, f"{call.operation} failed"))
         try:
             return ServiceReply(getattr(self, f"_{call.operation}")(call.parameters))
-        except _RefusedError as error:
-            return ServiceReply(failure=ServiceFailure(str(error), "refused"))
+        except _TrimmedError:
+            return ServiceReply(failure=ServiceFailure("TrimmedDataAccessException", "too old"))
+        except _ExpiredError:
+            return ServiceReply(failure=ServiceFailure("ExpiredIteratorException", "too old"))
 
     def _DescribeStreamSummary(self, given: Any) -> Any:  # noqa: N802 - AWS's names
         assert given == {"StreamARN": ARN}
@@ -124,7 +130,7 @@ class FarKinesis:
             after = int(given["StartingSequenceNumber"])
             if records and after < int(records[0]["SequenceNumber"]) - 7:
                 # Kinesis begins at what it has still; DynamoDB Streams says so.
-                raise _RefusedError("TrimmedDataAccessException")
+                raise _TrimmedError
             at = sum(int(one["SequenceNumber"]) <= after for one in records)
         elif kind == "AT_TIMESTAMP":
             moment = datetime.fromisoformat(given["Timestamp"]).astimezone(timezone.utc)
@@ -135,7 +141,7 @@ class FarKinesis:
     def _GetRecords(self, given: Any) -> Any:  # noqa: N802
         iterators, name, at = json.loads(given["ShardIterator"])
         if iterators != self.iterators:
-            raise _RefusedError("ExpiredIteratorException")
+            raise _ExpiredError
         shard = self.shards[name]
         self.read.append(name)
         count = 0 if self.empty else self.page
