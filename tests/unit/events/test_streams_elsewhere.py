@@ -231,8 +231,10 @@ def test_where_it_begins(
 
 def test_parents_first(tmp_path: Path, far: FarKinesis) -> None:
     """Of shards that were divided and joined, the children wait for all of their parents."""
+    far.page = 1
     first = far.open[0]
-    far.put("1", shard=first)
+    for text in "abc":
+        far.put(text, shard=first)
     left = far.add_shard(first)
     right = far.add_shard(first)
     far.put("2", shard=left)
@@ -240,17 +242,20 @@ def test_parents_first(tmp_path: Path, far: FarKinesis) -> None:
     both = far.add_shard(left, right)
     far.put("4", shard=both)
     with _App(tmp_path, far) as app:
+        app.mappings[0].enable()
+        app.ask()
+        assert far.read[:3] == [first] * 3
+        assert set(far.read[3:5]) == {left, right}
+        assert set(far.read[5:]) == {both}
         app.handlers["reader"] = fail
         app.drain()
-        assert app.texts() == [["1"]]
+        assert app.texts() == [[*"abc"]]
         app.handlers["reader"] = nothing
         app.pass_time(seconds=60)
         texts = [text for batch in app.texts() for text in batch]
-        assert texts[0] == "1"
-        assert sorted(texts[1:3]) == ["2", "3"]
-        assert texts[3:] == ["4"]
-    assert far.read[0] == first
-    assert far.read.index(both) > max(far.read.index(left), far.read.index(right))
+        assert texts[:3] == [*"abc"]
+        assert sorted(texts[3:5]) == ["2", "3"]
+        assert texts[5:] == ["4"]
 
 
 def test_what_a_shard_became_is_asked_for_at_once(tmp_path: Path, far: FarKinesis) -> None:
