@@ -263,7 +263,7 @@ class State:
         assert session is not None
         with contextlib.suppress(Exception):  # the commit is done, whatever becomes of this
             session.commits += 1
-            size = os.stat(f"{session.folder}/state.sqlite-wal").st_size  # noqa: PTH116
+            size = _size(f"{session.folder}/state.sqlite-wal")
             grown = size > max(_CHECKPOINT_BYTES, session.log_bytes)
             if session.commits < session.checkpoint_after and not grown:
                 return
@@ -392,6 +392,20 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _size(path: str) -> int:
+    """
+    Return the size of a file that is written to all the time.
+
+    Not by stat: who has seen a file's time of change makes the next write note one that differs,
+    and the next fdatasync write that down, which costs a commit a third more (Linux 6.13).
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_END)
+    finally:
+        os.close(descriptor)
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
