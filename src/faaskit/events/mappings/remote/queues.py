@@ -166,9 +166,12 @@ class RemoteQueues(Generic[_F, _I]):
             poll.running -= 1
 
     def _next(self) -> tuple[Declared, _Poll] | None:
+        mappings = self._registry.of(RemoteQueueSource.kind)
+        if not mappings:
+            return None
         functions = self._functions()
         ready = []
-        for mapping in self._registry.of(RemoteQueueSource.kind):
+        for mapping in mappings:
             function = functions.get(mapping.function)
             poll = self._polls.setdefault(mapping, _Poll())
             if function is None or not mapping.enabled or not mapping.uuid:

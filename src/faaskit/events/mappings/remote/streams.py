@@ -170,12 +170,17 @@ class RemoteStreams(Generic[_F, _I_co]):
         return min(ready, key=lambda one: one[1].due, default=None)
 
     def _wanted(self) -> Iterator[_Stream]:
+        mappings = [
+            mapping
+            for mapping in self._registry.of(*_SERVICES)
+            if isinstance(mapping.source, RemoteStreamSource) and mapping.enabled and mapping.uuid
+        ]
+        if not mappings:
+            return
         functions = self._functions()
-        for mapping in self._registry.of(*_SERVICES):
+        for mapping in mappings:
             function = functions.get(mapping.function)
-            if not isinstance(mapping.source, RemoteStreamSource) or function is None:
-                continue
-            if not mapping.enabled or not mapping.uuid or not self._permitted(function, mapping):
+            if function is None or not self._permitted(function, mapping):
                 continue
             stream = self._streams.get(mapping.uuid)
             if stream is None:
