@@ -270,7 +270,6 @@ _STEPS: tuple[tuple[str, ...], ...] = (
             created TEXT NOT NULL,
             parents TEXT NOT NULL,
             begin_ms INTEGER,
-            closed INTEGER NOT NULL,
             position TEXT,
             last INTEGER,
             owner TEXT,

@@ -82,8 +82,8 @@ def test_shards_of_a_table() -> None:
     listing = TableStreams(script, _TABLE).list()
     assert listing.arn == _STREAM
     assert listing.shards == [
-        RemoteShard("shardId-1", [], closed=True),
-        RemoteShard("shardId-2", ["shardId-1"], closed=False),
+        RemoteShard("shardId-1", []),
+        RemoteShard("shardId-2", ["shardId-1"]),
     ]
     assert listing.retention_ms == 24 * 3600 * 1000
     assert listing.created
@@ -159,7 +159,6 @@ def test_shards_of_a_stream() -> None:
     listing = Kinesis(script, _CLICKS).list()
     assert [one.id for one in listing.shards] == ["shardId-0", "shardId-1", "shardId-2"]
     assert listing.shards[2].parents == ["shardId-0", "shardId-1"]
-    assert [one.closed for one in listing.shards] == [True, True, False]
     assert listing.retention_ms == 48 * 3600 * 1000
     assert script.asked[1:] == [
         ("kinesis", "ListShards", {"StreamARN": _CLICKS}),

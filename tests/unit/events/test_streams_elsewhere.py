@@ -159,6 +159,29 @@ def test_a_fault(tmp_path: Path, far: FarKinesis, code: str, caplog: Any) -> Non
     assert "is again in 8 s" in caplog.text
 
 
+def test_what_nobody_expects(tmp_path: Path, far: FarKinesis) -> None:
+    """Goes up to who delivers, which logs it; what failed is not asked again at once."""
+    answer = far.answer
+
+    def fall_over(call: ServiceCall) -> ServiceReply:
+        raise RuntimeError(call.operation)
+
+    with _App(tmp_path, far) as app:
+        app.mappings[0].enable()
+        far.answer = fall_over  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError, match="DescribeStreamSummary"):
+            app.ask()
+        app.ask()
+        far.answer = answer  # type: ignore[method-assign]
+        app.clock.advance(seconds=10)
+        app.ask()
+        far.answer = fall_over  # type: ignore[method-assign]
+        app.clock.advance(seconds=1)
+        with pytest.raises(RuntimeError, match="GetRecords"):
+            app.ask()
+        app.ask()
+
+
 def test_an_iterator_that_expired(tmp_path: Path, far: FarKinesis, caplog: Any) -> None:
     """A new one goes on at once behind what was copied; that is no failure to tell of."""
     _put(far, "ab")
@@ -444,7 +467,7 @@ def test_what_is_gone_gets_no_more(tmp_path: Path, far: FarKinesis) -> None:
         uuid = app.mappings[0].uuid
         settings = app.mappings[0].settings
         copies = Copies(app._state)
-        shards = [RemoteShard("shardId-0", (), closed=False)]
+        shards = [RemoteShard("shardId-0", ())]
         listing = Listing(ARN, "one", 86_400_000, 1, shards)
         assert copies.take_up(uuid, settings, listing).any
         [shard] = copies.shards(uuid)
@@ -462,7 +485,7 @@ def test_where_latest_is(tmp_path: Path, far: FarKinesis) -> None:
     with _App(tmp_path, far, clock, starting_position="LATEST") as app:
         uuid = app.mappings[0].uuid
         copies = Copies(app._state)
-        shards = [RemoteShard("shardId-0", (), closed=False)]
+        shards = [RemoteShard("shardId-0", ())]
         copies.take_up(uuid, app.mappings[0].settings, Listing(ARN, "", 10**9, 1000, shards))
         [shard] = copies.shards(uuid)
         begin_ms = epoch_ms(datetime(2026, 1, 1, 0, 0, 10, tzinfo=timezone.utc))

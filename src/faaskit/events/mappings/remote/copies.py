@@ -42,7 +42,6 @@ class KnownShard:
         created: When the stream was.
         parents: Numbers.
         begin_ms: What arrived before is not wanted; None where all is.
-        closed: Whether nothing more is put into it.
         position: The sequence number of the last record that was copied; None before one was.
         last: The last copy's, where there will be no more.
     """
@@ -53,27 +52,19 @@ class KnownShard:
     created: str
     parents: Sequence[int]
     begin_ms: int | None = None
-    closed: bool = False
     position: str | None = None
     last: int | None = None
 
 
 @frozen
 class News:
-    """What a listing says that was not known: shards that are new, closed, or gone."""
+    """What a listing says that was not known: shards that are new, or gone."""
 
     new: Sequence[KnownShard]
-    closed: Sequence[int]
     gone: Sequence[KnownShard]
 
     @classmethod
-    def of(
-        cls,
-        known: Sequence[KnownShard],
-        listing: Listing,
-        *,
-        begin_ms: int | None,
-    ) -> News:
+    def of(cls, known: Sequence[KnownShard], listing: Listing, *, begin_ms: int | None) -> News:
         """
         Compare.
 
@@ -90,36 +81,21 @@ class News:
                 continue
             parents = [numbers[parent] for parent in shard.parents if parent in numbers]
             numbers[shard.id] = following
-            new.append(
-                KnownShard(
-                    following,
-                    shard.id,
-                    listing.arn,
-                    listing.created,
-                    parents,
-                    begin_ms,
-                    shard.closed,
-                )
-            )
+            where = (following, shard.id, listing.arn, listing.created)
+            new.append(KnownShard(*where, parents, begin_ms))
             following += 1
-        listed = {shard.id: shard for shard in listing.shards}
-        here = [one for one in known if one.created == listing.created]
-        closed = [
-            one.number
-            for one in here
-            if not one.closed and one.id in listed and listed[one.id].closed
-        ]
+        listed = {shard.id for shard in listing.shards}
         gone = [
             one
             for one in known
             if one.last is None and (one.created != listing.created or one.id not in listed)
         ]
-        return cls(new, closed, gone)
+        return cls(new, gone)
 
     @property
     def any(self) -> bool:
         """Whether there are some."""
-        return bool(self.new or self.closed or self.gone)
+        return bool(self.new or self.gone)
 
 
 class Copies:
@@ -155,8 +131,8 @@ class Copies:
             news = self._compare(connection, mapping, settings, listing)
             connection.executemany(
                 "INSERT INTO remote_shards"
-                " (mapping, number, id, stream, created, parents, begin_ms, closed)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                " (mapping, number, id, stream, created, parents, begin_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         mapping,
@@ -166,14 +142,9 @@ class Copies:
                         one.created,
                         json.dumps(one.parents),
                         one.begin_ms,
-                        one.closed,
                     )
                     for one in news.new
                 ],
-            )
-            connection.executemany(
-                "UPDATE remote_shards SET closed = 1 WHERE mapping = ? AND number = ?",
-                [(mapping, number) for number in news.closed],
             )
             for one in news.gone:
                 _end(connection, mapping, one.number)
@@ -190,8 +161,7 @@ class Copies:
         begin_ms = None
         if settings.starting_position == "LATEST":
             # Not the service's LATEST, which is wherever it is when it is asked: a process
-            # that dies before the first record would forget where that was. Of a shard that
-            # is closed, too: it may have been since.
+            # that dies before the first record would forget where that was.
             (begin_ms,) = connection.execute(
                 "SELECT created_ms FROM mappings WHERE id = ?", (mapping,)
             ).fetchone()
@@ -399,30 +369,20 @@ class RemoteStreamSource:
 
 def _shards(connection: sqlite3.Connection, mapping: str) -> list[KnownShard]:
     rows = connection.execute(
-        "SELECT number, id, stream, created, parents, begin_ms, closed, position, last"
+        "SELECT number, id, stream, created, parents, begin_ms, position, last"
         " FROM remote_shards WHERE mapping = ? ORDER BY number",
         (mapping,),
     ).fetchall()
     return [
-        KnownShard(
-            number,
-            name,
-            stream,
-            created,
-            json.loads(parents),
-            begin_ms,
-            bool(closed),
-            position,
-            last,
-        )
-        for number, name, stream, created, parents, begin_ms, closed, position, last in rows
+        KnownShard(number, name, stream, created, json.loads(parents), begin_ms, position, last)
+        for number, name, stream, created, parents, begin_ms, position, last in rows
     ]
 
 
 def _end(connection: sqlite3.Connection, mapping: str, number: int) -> None:
     """Have a shard be at its end, with what was copied of it."""
     connection.execute(
-        "UPDATE remote_shards SET closed = 1, last = (SELECT COALESCE(MAX(id), 0)"
+        "UPDATE remote_shards SET last = (SELECT COALESCE(MAX(id), 0)"
         " FROM remote_records WHERE mapping = ?1 AND shard = ?2)"
         " WHERE mapping = ?1 AND number = ?2",
         (mapping, number),

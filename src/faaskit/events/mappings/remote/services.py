@@ -31,12 +31,10 @@ class RemoteShard:
     Attributes:
         id: Unique in its stream, and greater than its parents'.
         parents: The ids of those that it came from.
-        closed: Whether nothing more is put into it.
     """
 
     id: str
     parents: Sequence[str]
-    closed: bool
 
 
 @frozen
@@ -169,8 +167,7 @@ class Kinesis(Service):
             page = self._ask("kinesis", "ListShards", **given)
             for one in page["Shards"]:
                 parents = [one.get("ParentShardId"), one.get("AdjacentParentShardId")]
-                closed = "EndingSequenceNumber" in one.get("SequenceNumberRange", {})
-                yield RemoteShard(one["ShardId"], [*filter(None, parents)], closed)
+                yield RemoteShard(one["ShardId"], [*filter(None, parents)])
             if not page.get("NextToken"):
                 return
             given = {"NextToken": page["NextToken"]}
@@ -236,8 +233,7 @@ class TableStreams(Service):
             page = self._ask("dynamodbstreams", "DescribeStream", **given)["StreamDescription"]
             for one in page.get("Shards", ()):
                 parent = one.get("ParentShardId")
-                closed = "EndingSequenceNumber" in one.get("SequenceNumberRange", {})
-                shards.append(RemoteShard(one["ShardId"], [parent] if parent else [], closed))
+                shards.append(RemoteShard(one["ShardId"], [parent] if parent else []))
             last = page.get("LastEvaluatedShardId")
             if not last:
                 break

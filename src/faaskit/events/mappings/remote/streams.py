@@ -51,11 +51,20 @@ _I_co = TypeVar("_I_co", bound=Ended, covariant=True)
 
 @define(eq=False)
 class _Call:
-    """Something that is asked again and again: which shards there are, or what is in one."""
+    """
+    Something that is asked again and again: which shards there are, or what is in one.
+
+    Attributes:
+        due: When it is asked next.
+        running: Whether it is being asked.
+        failures: How often it failed since it last did not.
+        told: Whether the mapping says so.
+    """
 
     due: datetime = _LONG_AGO
     running: bool = False
     failures: int = 0
+    told: bool = False
 
 
 @define(eq=False)
@@ -218,8 +227,9 @@ class RemoteStreams(Generic[_F, _I_co]):
                 self._copy(stream, call)
             else:
                 self._list(stream)
-            if call.failures:
-                call.failures = 0
+            call.failures = 0
+            if call.told:
+                call.told = False
                 self._registry.tell(stream.mapping, OK)
         except ServiceError as error:
             self._put_off(stream, call, error)
@@ -229,6 +239,8 @@ class RemoteStreams(Generic[_F, _I_co]):
     def _list(self, stream: _Stream) -> None:
         """See which shards there are."""
         mapping = stream.mapping
+        with self._lock:
+            stream.listing.due = self._clock.now() + _LIST_EVERY
         listing = stream.service.list()
         news = self._copies.take_up(mapping.uuid, mapping.settings, listing)
         for shard in news.gone:
@@ -241,7 +253,6 @@ class RemoteStreams(Generic[_F, _I_co]):
         known = self._copies.shards(mapping.uuid)
         with self._lock:
             stream.retention_ms = listing.retention_ms
-            stream.listing.due = self._clock.now() + _LIST_EVERY
             for shard in known:
                 poll = stream.polls.get(shard.number)
                 if shard.last is not None:
@@ -323,6 +334,7 @@ class RemoteStreams(Generic[_F, _I_co]):
             error,
         )
         self._registry.tell(stream.mapping, f"PROBLEM: {error}")
+        call.told = True
 
 
 class _Attempt(Generic[_F, _I_co]):
