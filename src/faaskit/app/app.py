@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve
 from typing_extensions import Self
 
-from faaskit.app.reading import Readers
+from faaskit.app.reading import Permitted
 from faaskit.app.signals import on_sigterm
 from faaskit.app.triggers import Triggers
 from faaskit.aws.clients import Clients
@@ -23,6 +23,7 @@ from faaskit.events.asynchronous import DeadEvent, PendingEvent
 from faaskit.events.attempts import Attempts
 from faaskit.events.delivery import Deliverer
 from faaskit.events.mappings.polling import QueueMappings
+from faaskit.events.mappings.reader import Reader
 from faaskit.events.mappings.remote.queues import RemoteQueues
 from faaskit.events.mappings.remote.streams import RemoteStreams
 from faaskit.events.mappings.streams import StreamMappings
@@ -116,40 +117,20 @@ class App(Triggers):
             forward=self._forward,
             clock=self._clock,
         )
-        readers = Readers()
-        reading: dict[str, Any] = {
-            "state": self._state,
-            "functions": lambda: dict(self._functions),
-            "invoke": self._invoke,
-            "permitted": readers.may_read,
-            "clock": self._clock,
-        }
-        streams: StreamMappings[Function, Invocation] = StreamMappings(
-            self._mappings, self._queue, **reading
-        )
-        queues: QueueMappings[Function, Invocation] = QueueMappings(
-            self._mappings, self._queue, **reading
-        )
-        remote: RemoteQueues[Function, Invocation] = RemoteQueues(
-            self._mappings,
-            perform=self.perform,
+        reader: Reader[Function, Invocation] = Reader(
+            registry=self._mappings,
+            state=self._state,
             functions=lambda: dict(self._functions),
             invoke=self._invoke,
-            permitted=readers.may_read,
+            permitted=Permitted().may_read,
             clock=self._clock,
         )
-        copied: RemoteStreams[Function, Invocation] = RemoteStreams(
-            self._mappings,
-            state=self._state,
-            perform=self.perform,
-            functions=lambda: dict(self._functions),
-            permitted=readers.may_read,
-            changed=streams.look,
-            clock=self._clock,
-        )
-        self._stream_mappings = streams
+        self._stream_mappings = streams = StreamMappings(reader, self._queue)
+        queues = QueueMappings(reader, self._queue)
+        remote_queues = RemoteQueues(reader, self.perform)
+        remote_streams = RemoteStreams(reader, self.perform, streams.look)
         self._deliverer: Deliverer[Invocation] = Deliverer(
-            (attempts, streams, queues, remote, copied),
+            (attempts, streams, queues, remote_queues, remote_streams),
             lambda: self._state.changes,
             clock=self._clock,
             timed=(self._schedules,),

@@ -8,7 +8,7 @@ from faaskit.events.mappings.registry import Declared
 from faaskit.functions import Function
 from faaskit.iam.statements import allow
 
-__all__ = ["Readers"]
+__all__ = ["Permitted"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _ACTIONS = {
 }
 
 
-class Readers:
+class Permitted:
     """Decides once for each mapping of a function: roles never change."""
 
     def __init__(self) -> None:

@@ -13,23 +13,23 @@ import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from faaskit.clock import Clock, epoch_ms, from_epoch_ms
+from faaskit.clock import epoch_ms, from_epoch_ms
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import QueueSource, record
-from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
+from faaskit.events.mappings.reader import Invocable, Reader
+from faaskit.events.mappings.registry import OK, PROBLEM, Declared
 from faaskit.events.work import Ended, Errors
 from faaskit.gate.lineage import MAX_DEPTH, behind
 from faaskit.resources.sqs import messages
 from faaskit.resources.sqs.queues import StoredQueue, keep_queue, load_queue
 from faaskit.resources.sqs.receipts import Receipt
-from faaskit.resources.state import State
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,15 +42,7 @@ _log = logging.getLogger(__name__)
 MAX_BATCH_BYTES = 6 * 1024 * 1024 - 4096
 
 
-class Named(Protocol):
-    """What is needed of a Function."""
-
-    @property
-    def name(self) -> str:
-        """Unique in the app."""
-
-
-_F = TypeVar("_F", bound=Named)
+_F = TypeVar("_F", bound=Invocable)
 _I = TypeVar("_I", bound=Ended)
 
 
@@ -79,33 +71,16 @@ class QueueMappings(Generic[_F, _I]):
     The mappings of queues, as work.
 
     Args:
-        registry: Which there are.
+        reader: What is read with.
         dead: Where messages of a recursive loop are kept, among the dead events.
-        state: Where messages are.
-        functions: Returns the functions that there are by now, by name.
-        invoke: Runs one with a parsed event, under a request id.
-        permitted: Returns whether a function's role lets its mapping read there.
-        clock: Decides what is due.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        dead: AsynchronousQueue,
-        *,
-        state: State,
-        functions: Callable[[], Mapping[str, _F]],
-        invoke: Callable[[_F, Any, str], _I],
-        permitted: Callable[[_F, Declared], bool],
-        clock: Clock,
-    ) -> None:
-        self._registry = registry
+    def __init__(self, reader: Reader[_F, _I], dead: AsynchronousQueue) -> None:
+        self._reader = reader
+        self._registry = reader.registry
+        self._state = reader.state
+        self._clock = reader.clock
         self._dead = dead
-        self._state = state
-        self._functions = functions
-        self._invoke = invoke
-        self._permitted = permitted
-        self._clock = clock
         self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
@@ -194,16 +169,11 @@ class QueueMappings(Generic[_F, _I]):
 
     def _readable(self) -> list[Declared]:
         """Return the mappings that may receive a batch now."""
-        functions = self._functions()
         running = Counter(batch.mapping.uuid for batch in self._under_way.values())
         return [
             mapping
-            for mapping in self._registry.of("queue")
-            if mapping.uuid
-            and mapping.enabled
-            and (function := functions.get(mapping.function)) is not None
-            and self._permitted(function, mapping)
-            and running[mapping.uuid] < (mapping.settings.max_concurrency or float("inf"))
+            for mapping, _ in self._reader.readable("queue")
+            if running[mapping.uuid] < (mapping.settings.max_concurrency or float("inf"))
         ]
 
     def _receive(self, mapping: Declared, now_ms: int) -> _Batch:
@@ -267,14 +237,14 @@ class QueueMappings(Generic[_F, _I]):
 
     def carry_out(self, number: int, batch: _Batch, later: Errors) -> _I | None:
         """Try a batch, and delete what was done."""
-        function = self._functions().get(batch.mapping.function)
+        function = self._reader.function_of(batch.mapping)
         if not batch.entries or function is None:
             self.forget(number, tried=False)
             return None
         try:
             event = {"Records": [entry for entry, _ in batch.entries]}
             with behind(batch.depth + 1):
-                invocation = self._invoke(function, event, str(uuid.uuid4()))
+                invocation = self._reader.invoke(function, event, str(uuid.uuid4()))
         except later as error:
             # As on AWS: the messages are seen again when their visibility timeout has ended.
             detail = f"{type(error).__name__}: {error}"

@@ -12,30 +12,30 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve
 
-from faaskit.clock import Clock, epoch_ms, from_epoch_ms
+from faaskit.clock import epoch_ms, from_epoch_ms
 from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.mappings.giving_up import GivenUp, GivingUp
 from faaskit.events.mappings.lane import Batch, Lane
 from faaskit.events.mappings.lanes import LaneKey, LaneStore
 from faaskit.events.mappings.outcomes import MAX_STATE_BYTES, Answer, read_answer
 from faaskit.events.mappings.progress import Piece, Progress, Window, backoff_ms, retried
-from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
+from faaskit.events.mappings.reader import Invocable, Reader
+from faaskit.events.mappings.registry import OK, PROBLEM, Declared
 from faaskit.events.mappings.sources import Row, Shard
 from faaskit.events.watching import EventStatus
 from faaskit.events.work import Ended, Errors
 from faaskit.exceptions import PayloadError
-from faaskit.resources.state import State
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Polled", "StreamMappings"]
+__all__ = ["StreamMappings"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,31 +43,7 @@ _log = logging.getLogger(__name__)
 _MOST_SKIPPED = 1000
 
 
-class HasArn(Protocol):
-    """What is needed of a Role."""
-
-    @property
-    def arn(self) -> str:
-        """Its ARN."""
-
-
-class Polled(Protocol):
-    """What is needed of a Function."""
-
-    @property
-    def name(self) -> str:
-        """Unique in the app."""
-
-    @property
-    def arn(self) -> str:
-        """Unqualified."""
-
-    @property
-    def role(self) -> HasArn:
-        """Under which it runs."""
-
-
-_F = TypeVar("_F", bound=Polled)
+_F = TypeVar("_F", bound=Invocable)
 _I = TypeVar("_I", bound=Ended)
 
 
@@ -76,34 +52,17 @@ class StreamMappings(Generic[_F, _I]):
     The mappings of streams and tables, as work.
 
     Args:
-        registry: Which there are.
+        reader: What is read with.
         queue: Where what follows from a batch that was given up goes.
-        state: Where lanes and records are.
-        functions: Returns the functions that there are by now, by name.
-        invoke: Runs one with a parsed event, under a request id.
-        permitted: Returns whether a function's role lets its mapping read there.
-        clock: Decides what is due.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        queue: AsynchronousQueue,
-        *,
-        state: State,
-        functions: Callable[[], Mapping[str, _F]],
-        invoke: Callable[[_F, Any, str], _I],
-        permitted: Callable[[_F, Declared], bool],
-        clock: Clock,
-    ) -> None:
-        self._registry = registry
-        self._giving_up = GivingUp(queue, clock)
-        self._state = state
-        self._store = LaneStore(state)
-        self._functions = functions
-        self._invoke = invoke
-        self._permitted = permitted
-        self._clock = clock
+    def __init__(self, reader: Reader[_F, _I], queue: AsynchronousQueue) -> None:
+        self._reader = reader
+        self._registry = reader.registry
+        self._state = reader.state
+        self._clock = reader.clock
+        self._giving_up = GivingUp(queue, reader.clock)
+        self._store = LaneStore(reader.state)
         self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
@@ -230,15 +189,9 @@ class StreamMappings(Generic[_F, _I]):
 
     def _wanted(self) -> dict[LaneKey, tuple[Declared, Shard]]:
         """Return the lanes that there is work in: of enabled mappings, parents before children."""
-        functions = self._functions()
         wanted = {}
         with self._state.reading() as connection:
-            for mapping in self._registry.of("stream", "table"):
-                function = functions.get(mapping.function)
-                if function is None or not mapping.enabled:
-                    continue
-                if not self._permitted(function, mapping):
-                    continue
+            for mapping, _ in self._reader.readable("stream", "table"):
                 parts = mapping.settings.parallelization_factor
                 for shard in self._open_shards(connection, mapping):
                     for part in range(parts):
@@ -260,7 +213,7 @@ class StreamMappings(Generic[_F, _I]):
             free = [key for key in wanted if self._store.is_free(connection, key)]
         if not free:
             return
-        functions = self._functions()
+        functions = self._reader.functions()
         with self._state.writing() as connection:
             for key in free:
                 claim = self._store.acquire(connection, key, Progress(0))
@@ -294,7 +247,7 @@ class StreamMappings(Generic[_F, _I]):
 
     def carry_out(self, lane: Lane, batch: Batch, later: Errors) -> _I | None:
         """Try a batch, and note how it ended."""
-        function = self._functions().get(lane.mapping.function)
+        function = self._reader.function_of(lane.mapping)
         if function is None:  # taken away since
             self.leave(lane)
             return None
@@ -331,7 +284,7 @@ class StreamMappings(Generic[_F, _I]):
         request_id = _new_id()
         event = _event(lane, batch)
         try:
-            invocation = self._invoke(function, event, request_id)
+            invocation = self._reader.invoke(function, event, request_id)
         except PayloadError as error:
             self._too_large(function, lane, batch, old, str(error))
             return None

@@ -15,14 +15,15 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from faaskit.clock import Clock, from_epoch_ms
+from faaskit.clock import from_epoch_ms
 from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import record
-from faaskit.events.mappings.registry import OK, PROBLEM, Declared, Registry
+from faaskit.events.mappings.reader import Invocable, Reader
+from faaskit.events.mappings.registry import OK, PROBLEM, Declared
 from faaskit.events.work import Ended, Errors
 from faaskit.exceptions import ServiceError
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
@@ -40,26 +41,6 @@ _PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=60)
 _LONG_AGO = from_epoch_ms(0)  # due before any moment that was looked at by now
 _LONGEST_WAIT = 20  # seconds, of a ReceiveMessage
-
-
-class HasTimeout(Protocol):
-    """What is needed of a FunctionConfig."""
-
-    @property
-    def timeout(self) -> int:
-        """In seconds."""
-
-
-class Invocable(Protocol):
-    """What is needed of a Function."""
-
-    @property
-    def name(self) -> str:
-        """Unique in the app."""
-
-    @property
-    def config(self) -> HasTimeout:
-        """Its configuration."""
 
 
 _F = TypeVar("_F", bound=Invocable)
@@ -96,30 +77,17 @@ class RemoteQueues(Generic[_F, _I]):
     The mappings of queues elsewhere, as work.
 
     Args:
-        registry: Which there are.
+        reader: What is read with.
         perform: Carries a service call out as the app itself.
-        functions: Returns the functions that there are by now, by name.
-        invoke: Runs one with a parsed event, under a request id.
-        permitted: Returns whether a function's role lets its mapping read there.
-        clock: Decides when it is polled.
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        *,
-        perform: Callable[[ServiceCall], ServiceReply],
-        functions: Callable[[], Mapping[str, _F]],
-        invoke: Callable[[_F, Any, str], _I],
-        permitted: Callable[[_F, Declared], bool],
-        clock: Clock,
+        self, reader: Reader[_F, _I], perform: Callable[[ServiceCall], ServiceReply]
     ) -> None:
-        self._registry = registry
+        self._reader = reader
+        self._registry = reader.registry
+        self._clock = reader.clock
         self._perform = perform
-        self._functions = functions
-        self._invoke = invoke
-        self._permitted = permitted
-        self._clock = clock
         self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
@@ -166,18 +134,10 @@ class RemoteQueues(Generic[_F, _I]):
             poll.running -= 1
 
     def _next(self) -> tuple[Declared, _Poll] | None:
-        mappings = self._registry.of(RemoteQueueSource.kind)
-        if not mappings:
-            return None
-        functions = self._functions()
         ready = []
-        for mapping in mappings:
-            function = functions.get(mapping.function)
+        for mapping, _ in self._reader.readable(RemoteQueueSource.kind):
             poll = self._polls.setdefault(mapping, _Poll())
-            if function is None or not mapping.enabled or not mapping.uuid:
-                continue
-            most = mapping.settings.max_concurrency or _AT_ONCE
-            if poll.running < most and self._permitted(function, mapping):
+            if poll.running < (mapping.settings.max_concurrency or _AT_ONCE):
                 ready.append((mapping, poll))
         return min(ready, key=lambda one: one[1].due, default=None)
 
@@ -185,7 +145,7 @@ class RemoteQueues(Generic[_F, _I]):
 
     def carry_out(self, mapping: Declared, poll: _Poll, later: Errors) -> _I | None:
         """Poll; invoke the function with what came, and delete what it did."""
-        function = self._functions().get(mapping.function)
+        function = self._reader.function_of(mapping)
         try:
             if function is None:
                 return None
@@ -214,7 +174,7 @@ class RemoteQueues(Generic[_F, _I]):
     ) -> _I | None:
         try:
             event = {"Records": [*entries]}
-            invocation = self._invoke(function, event, str(uuid.uuid4()))
+            invocation = self._reader.invoke(function, event, str(uuid.uuid4()))
         except later as error:
             _log.warning("messages for %r are put off: %s", function.name, error)
             self._registry.tell(mapping, PROBLEM)

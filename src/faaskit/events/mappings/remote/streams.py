@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from attrs import define, evolve, field
 
-from faaskit.clock import Clock, epoch_ms, from_epoch_ms
-from faaskit.events.mappings.registry import OK, Declared, Registry
+from faaskit.clock import epoch_ms, from_epoch_ms
+from faaskit.events.mappings.reader import Invocable, Reader
+from faaskit.events.mappings.registry import OK, Declared
 from faaskit.events.mappings.remote.copies import Copies, KnownShard, RemoteStreamSource
 from faaskit.events.mappings.remote.services import Kinesis, Service, TableStreams
 from faaskit.events.work import Ended, Errors
 from faaskit.exceptions import ServiceError
-from faaskit.resources.state import State
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 
 __all__ = ["RemoteStreams"]
@@ -37,15 +37,7 @@ _LONGEST_PAUSE = timedelta(seconds=60)
 _LONG_AGO = from_epoch_ms(0)  # due before any moment that was looked at by now
 
 
-class Named(Protocol):
-    """What is needed of a Function."""
-
-    @property
-    def name(self) -> str:
-        """Unique in the app."""
-
-
-_F = TypeVar("_F", bound=Named)
+_F = TypeVar("_F", bound=Invocable)
 _I_co = TypeVar("_I_co", bound=Ended, covariant=True)
 
 
@@ -103,34 +95,24 @@ class RemoteStreams(Generic[_F, _I_co]):
     The streams elsewhere that mappings read, as work.
 
     Args:
-        registry: Which mappings there are.
-        state: Where copies go.
+        reader: What is read with.
         perform: Carries a service call out as the app itself.
-        functions: Returns the functions that there are by now, by name.
-        permitted: Returns whether a function's role lets its mapping read there.
         changed: Called when there are other shards than before.
-        clock: Decides when they are polled.
     """
 
     def __init__(
         self,
-        registry: Registry,
-        *,
-        state: State,
+        reader: Reader[_F, _I_co],
         perform: Callable[[ServiceCall], ServiceReply],
-        functions: Callable[[], Mapping[str, _F]],
-        permitted: Callable[[_F, Declared], bool],
         changed: Callable[[], object],
-        clock: Clock,
     ) -> None:
-        self._registry = registry
-        self._state = state
-        self._copies = Copies(state)
+        self._reader = reader
+        self._registry = reader.registry
+        self._state = reader.state
+        self._clock = reader.clock
+        self._copies = Copies(reader.state)
         self._perform = perform
-        self._functions = functions
-        self._permitted = permitted
         self._changed = changed
-        self._clock = clock
         self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
@@ -179,17 +161,8 @@ class RemoteStreams(Generic[_F, _I_co]):
         return min(ready, key=lambda one: one[1].due, default=None)
 
     def _wanted(self) -> Iterator[_Stream]:
-        mappings = [
-            mapping
-            for mapping in self._registry.of(*_SERVICES)
-            if isinstance(mapping.source, RemoteStreamSource) and mapping.enabled and mapping.uuid
-        ]
-        if not mappings:
-            return
-        functions = self._functions()
-        for mapping in mappings:
-            function = functions.get(mapping.function)
-            if function is None or not self._permitted(function, mapping):
+        for mapping, _ in self._reader.readable(*_SERVICES):
+            if not isinstance(mapping.source, RemoteStreamSource):
                 continue
             stream = self._streams.get(mapping.uuid)
             if stream is None:
