@@ -23,9 +23,14 @@ from faaskit.events.mappings.kinesis import KinesisSource
 from faaskit.events.mappings.queues import QueueSource
 from faaskit.events.mappings.registry import Registry, Source
 from faaskit.events.mappings.remote.copies import RemoteStreamSource
-from faaskit.events.mappings.remote.handles import RemoteQueue, RemoteStream, RemoteTable
+from faaskit.events.mappings.remote.handles import (
+    Remote,
+    RemoteQueue,
+    RemoteStream,
+    RemoteTable,
+)
 from faaskit.events.mappings.remote.queues import RemoteQueueSource
-from faaskit.events.mappings.settings import Kind, declared
+from faaskit.events.mappings.settings import declared
 from faaskit.events.mappings.tables import TableSource
 from faaskit.events.notifications import BucketTriggers
 from faaskit.events.patterns import Pattern
@@ -372,11 +377,9 @@ class Triggers(Resources):
     def has_elsewhere(self) -> bool:
         """Whether service calls go anywhere that are about none of the app's own resources."""
 
-    def mapped_remote(
-        self, resource: RemoteQueue | RemoteStream | RemoteTable, **settings: Any
-    ) -> Callable[[_F], _F]:
+    def mapped_remote(self, resource: Remote, **settings: Any) -> Callable[[_F], _F]:
         """Return a decorator that makes an event source mapping of a resource elsewhere."""
-        kind: Kind = resource.kind
+        kind = resource.kind
         chosen = declared(kind, resource.name, now=self._clock.now(), **settings)
 
         def register(function: _F) -> _F:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
 
 from typing_extensions import Unpack
 
 from faaskit.events.mappings.settings import Kind
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["ChangeSettings", "RecordSettings", "RemoteQueue", "RemoteStream", "RemoteTable"]
+__all__ = [
+    "ChangeSettings",
+    "MessageSettings",
+    "RecordSettings",
+    "Remote",
+    "RemoteQueue",
+    "RemoteStream",
+    "RemoteTable",
+]
 
 _F = TypeVar("_F")
-
-_REGION = r"[a-z0-9-]+"
-_STREAM = re.compile(rf"arn:aws:kinesis:{_REGION}:\d{{12}}:stream/[A-Za-z0-9_.-]{{1,128}}")
-_TABLE = re.compile(
-    rf"arn:aws:dynamodb:{_REGION}:\d{{12}}:table/[A-Za-z0-9_.-]{{3,255}}(/stream/[0-9T:.-]+)?"
-)
-_QUEUE = re.compile(rf"arn:aws:sqs:{_REGION}:\d{{12}}:[A-Za-z0-9_-]{{1,80}}(\.fifo)?")
 
 
 class ChangeSettings(TypedDict, total=False):
@@ -47,93 +48,91 @@ class RecordSettings(ChangeSettings, total=False):
     starting_position_timestamp: datetime | None
 
 
+class MessageSettings(TypedDict, total=False):
+    """The parameters of ``queue.on_messages``."""
+
+    batch_size: int
+    max_batching_window: int
+    report_batch_item_failures: bool
+    filters: Sequence[Any]
+    max_concurrency: int | None
+    enabled: bool
+
+
 class RemoteOwner(Protocol):
     """What a resource elsewhere needs of its app."""
 
-    def mapped_remote(
-        self, resource: RemoteQueue | RemoteStream | RemoteTable, **settings: Any
-    ) -> Callable[[_F], _F]:
+    def mapped_remote(self, resource: Remote, **settings: Any) -> Callable[[_F], _F]:
         """Return a decorator that makes an event source mapping."""
 
 
-class RemoteQueue:
+class Remote:
     """
-    An SQS queue that is not the app's own: made by ``app.remote_queue(arn)``.
+    A resource that is not the app's own.
+
+    Args:
+        arn: Its ARN.
+        owner: The app.
 
     Attributes:
         arn: Its ARN.
-        name: The last part of it.
+        name: Of the queue, stream or table.
+        kind: Which of these.
+        decorator: The one that names a function, for messages.
+
+    Raises:
+        DefinitionError: The ARN is of something else.
     """
 
-    kind: Kind = "queue"
-    decorator = "@remote_queue.on_messages"
+    kind: ClassVar[Kind]
+    decorator: ClassVar[str]
+    _form: ClassVar[str]
+    _pattern: ClassVar[str]
 
     def __init__(self, arn: str, owner: RemoteOwner) -> None:
-        self.arn = _checked(arn, _QUEUE, "arn:aws:sqs:REGION:ACCOUNT:NAME")
-        self.name = arn.rpartition(":")[2]
+        found = re.fullmatch(self._pattern, str(arn))
+        if found is None:
+            msg = f"{arn!r} is not an ARN of the form {self._form}"
+            raise DefinitionError(msg)
+        self.arn = arn
+        self.name = found["name"]
         self._owner = owner
 
     def __repr__(self) -> str:
-        return f"RemoteQueue({self.arn!r})"
+        return f"{type(self).__name__}({self.arn!r})"
 
-    def on_messages(
-        self,
-        *,
-        batch_size: int = 10,
-        max_batching_window: int = 0,
-        report_batch_item_failures: bool = False,
-        filters: Sequence[Any] = (),
-        max_concurrency: int | None = None,
-        enabled: bool = True,
-    ) -> Callable[[_F], _F]:
+
+class RemoteQueue(Remote):
+    """An SQS queue that is not the app's own: made by ``app.remote_queue(arn)``."""
+
+    kind = "queue"
+    decorator = "@remote_queue.on_messages"
+    _form = "arn:aws:sqs:REGION:ACCOUNT:NAME"
+    _pattern = r"arn:aws:sqs:[a-z0-9-]+:\d{12}:(?P<name>[A-Za-z0-9_-]{1,80}(\.fifo)?)"
+
+    def on_messages(self, **settings: Unpack[MessageSettings]) -> Callable[[_F], _F]:
         """
         Have a function invoked for the queue's messages, in batches: as ``queue.on_messages``.
 
         Args:
-            batch_size: How many messages one invocation gets, at the most: 1 to 10000, and over
-                10 with a window; 1 to 10 of a FIFO queue.
-            max_batching_window: Seconds for which a batch that is not full is waited for, in
-                real time: 0 to 300. Not of a FIFO queue.
-            report_batch_item_failures: The function returns what of its batch failed.
-            filters: Up to 10 patterns, of which one must match; what matches none is deleted.
-            max_concurrency: How many batches are under way at once: 2 to 1000. None: 5, with
+            settings: The parameters of ``queue.on_messages``. A window is waited for in real
+                time. Without ``max_concurrency`` up to 5 batches are under way at once, with
                 which Lambda begins.
-            enabled: Whether it is polled; ``app.mappings`` have a switch.
 
         Raises:
             DefinitionError: Lambda does not take one of these; what is decorated is not a
                 function of this app; or there is a mapping of the two already.
         """
-        return self._owner.mapped_remote(
-            self,
-            batch_size=batch_size,
-            max_batching_window=max_batching_window,
-            report_batch_item_failures=report_batch_item_failures,
-            filters=filters,
-            max_concurrency=max_concurrency,
-            enabled=enabled,
-        )
+        return self._owner.mapped_remote(self, **settings)
 
 
-class RemoteStream:
-    """
-    A Kinesis stream that is not the app's own: made by ``app.remote_stream(arn)``.
+class RemoteStream(Remote):
+    """A Kinesis stream that is not the app's own: made by ``app.remote_stream(arn)``."""
 
-    Attributes:
-        arn: Its ARN.
-        name: The last part of it.
-    """
-
-    kind: Kind = "stream"
+    kind = "stream"
     decorator = "@remote_stream.on_records"
-
-    def __init__(self, arn: str, owner: RemoteOwner) -> None:
-        self.arn = _checked(arn, _STREAM, "arn:aws:kinesis:REGION:ACCOUNT:stream/NAME")
-        self.name = arn.rpartition("/")[2]
-        self._owner = owner
-
-    def __repr__(self) -> str:
-        return f"RemoteStream({self.arn!r})"
+    _form = "arn:aws:kinesis:REGION:ACCOUNT:stream/NAME"
+    _pattern = r"arn:aws:kinesis:[a-z0-9-]+:\d{12}:stream/(?P<name>[A-Za-z0-9_.-]{1,128})"
 
     def on_records(self, **settings: Unpack[RecordSettings]) -> Callable[[_F], _F]:
         """
@@ -152,25 +151,16 @@ class RemoteStream:
         return self._owner.mapped_remote(self, **settings)
 
 
-class RemoteTable:
-    """
-    A DynamoDB table that is not the app's own: made by ``app.remote_table(arn)``.
+class RemoteTable(Remote):
+    """A DynamoDB table that is not the app's own: made by ``app.remote_table(arn)``."""
 
-    Attributes:
-        arn: Its ARN, or that of its stream.
-        name: The table's.
-    """
-
-    kind: Kind = "table"
+    kind = "table"
     decorator = "@remote_table.on_change"
-
-    def __init__(self, arn: str, owner: RemoteOwner) -> None:
-        self.arn = _checked(arn, _TABLE, "arn:aws:dynamodb:REGION:ACCOUNT:table/NAME")
-        self.name = arn.split("/")[1]
-        self._owner = owner
-
-    def __repr__(self) -> str:
-        return f"RemoteTable({self.arn!r})"
+    _form = "arn:aws:dynamodb:REGION:ACCOUNT:table/NAME"
+    _pattern = (
+        r"arn:aws:dynamodb:[a-z0-9-]+:\d{12}:table/(?P<name>[A-Za-z0-9_.-]{3,255})"
+        r"(/stream/[0-9T:.-]+)?"
+    )
 
     def on_change(self, **settings: Unpack[ChangeSettings]) -> Callable[[_F], _F]:
         """
@@ -188,10 +178,3 @@ class RemoteTable:
                 function of this app; or there is a mapping of the two already.
         """
         return self._owner.mapped_remote(self, **settings)
-
-
-def _checked(arn: Any, pattern: re.Pattern[str], form: str) -> str:
-    if not isinstance(arn, str) or not pattern.fullmatch(arn):
-        msg = f"{arn!r} is not an ARN of the form {form}"
-        raise DefinitionError(msg)
-    return arn
