@@ -28,15 +28,22 @@ far = app.remote_stream("arn:aws:kinesis:us-east-1:123456789012:stream/far")
 _KEYS = 5
 
 
+def _log_records(kind: str, event: Any, context: Any) -> None:
+    """Log a batch of a stream, with what tells it from others."""
+    records = [one["kinesis"] for one in event["Records"]]
+    texts = [base64.b64decode(one["data"]).decode() for one in records]
+    log.put_many(
+        (f"{kind} {text} {context.aws_request_id}", one["partitionKey"])
+        for text, one in zip(texts, records, strict=True)
+    )
+
+
 @clicks.on_records(batch_size=20, parallelization_factor=2, bisect_batch_on_error=True)
 @app.function(timeout=10)
 @allow("kinesis:PutRecords", on=log)
 def on_clicks(event: Any, context: Any) -> None:
     """Log a stream's records."""
-    log.put_many(
-        (b"clicks " + base64.b64decode(one["kinesis"]["data"]), one["kinesis"]["partitionKey"])
-        for one in event["Records"]
-    )
+    _log_records("clicks", event, context)
 
 
 @orders.on_change(batch_size=20)
@@ -45,7 +52,8 @@ def on_clicks(event: Any, context: Any) -> None:
 def on_orders(event: Any, context: Any) -> None:
     """Log a table's changes."""
     images = [one["dynamodb"]["NewImage"] for one in event["Records"]]
-    log.put_many((f"orders {image['n']['N']}", image["id"]["S"]) for image in images)
+    batch = context.aws_request_id
+    log.put_many((f"orders {image['n']['N']} {batch}", image["id"]["S"]) for image in images)
 
 
 @jobs.on_messages()
@@ -61,8 +69,10 @@ def on_jobs(event: Any, context: Any) -> None:
 @allow("kinesis:PutRecords", on=log)
 def on_steps(event: Any, context: Any) -> None:
     """Log a FIFO queue's messages."""
+    batch = context.aws_request_id
     log.put_many(
-        (f"steps {one['body']}", one["attributes"]["MessageGroupId"]) for one in event["Records"]
+        (f"steps {one['body']} {batch}", one["attributes"]["MessageGroupId"])
+        for one in event["Records"]
     )
 
 
@@ -71,10 +81,7 @@ def on_steps(event: Any, context: Any) -> None:
 @allow("kinesis:PutRecords", on=log)
 def on_far(event: Any, context: Any) -> None:
     """Log the records of a stream elsewhere."""
-    log.put_many(
-        (b"far " + base64.b64decode(one["kinesis"]["data"]), one["kinesis"]["partitionKey"])
-        for one in event["Records"]
-    )
+    _log_records("far", event, context)
 
 
 @inbox.on("s3:ObjectCreated:*")

@@ -160,14 +160,34 @@ def _dead_texts(dead: list[Any]) -> dict[str, set[str]]:
     return texts
 
 
+def _check_checkpoints(records: list[tuple[str, str]]) -> None:
+    """
+    See that nothing comes again once it was done.
+
+    A batch that begins behind a record was read when that record was done. So of one key, each
+    batch begins where the one before began, a retry, or later.
+    """
+    batches: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for text, key in records:
+        kind, number, *batch = text.split()
+        if batch:
+            known = batches[kind, key]
+            known[batch[0]] = min(int(number), known.get(batch[0], int(number)))
+    assert {kind for kind, _ in batches} == _ORDERED
+    for where, begun in batches.items():
+        firsts = list(begun.values())
+        assert firsts == sorted(firsts), f"{where} came again behind its checkpoint"
+
+
 def _check(folder: Path, rounds: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> int:
     acknowledged = _rounds(folder, rounds, random.Random(seed))
     records, dead = _finish(folder / "state", monkeypatch)
     sweep(tempfile.gettempdir())  # after a launcher and its sweeper, as the next one would
     delivered: dict[str, dict[str, int]] = defaultdict(dict)
     for place, (text, _) in enumerate(records):
-        kind, number = text.split()
+        kind, number, *_ = text.split()
         delivered[kind].setdefault(number, place)
+    _check_checkpoints(records)
     given_up = _dead_texts(dead)
     assert acknowledged.keys() == {"call", "clicks", "far", "inbox", "jobs", "orders", "steps"}
     for kind, sent in acknowledged.items():
