@@ -4,7 +4,8 @@ How fast a stream is written and delivered, beside raw SQLite and beside moto wi
     python benchmarks/events.py [--records N] [--backlog N] [--quick]
 
 *Delivery*: a backlog of records of 100 bytes, read in batches of 100 by one mapping whose handler
-counts them, until the last batch was acknowledged. Peers: moto's server on loopback, polled by
+counts them, until the last batch was acknowledged; of a stream of the app's own, and of one that
+is on moto's server. Peers: moto's server on loopback, polled by
 boto3's GetRecords with the same limit, the handler called in the poller itself, no sandbox and no
 checkpoint; and raw SQLite, which reads 100 rows and commits a position, and calls nothing.
 
@@ -26,6 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from faaskit import App
+from faaskit.events.mappings.remote.handles import RemoteStream
+from faaskit.functions import Function
+from faaskit.resources.kinesis.stream import Stream
 from gated import server
 
 _BODY = b"x" * 100
@@ -42,40 +46,72 @@ def delivery(records: int, shards: int) -> tuple[float, float]:
     """
     with tempfile.TemporaryDirectory() as folder, App("bench", state=folder) as app:
         stream = app.stream("clicks", shards=shards)
-
-        @stream.on_records(batch_size=_BATCH)
-        @app.function
-        def count(event: Any, context: Any) -> int:  # noqa: ARG001
-            return len(event["Records"])
-
+        count = _counting(app, stream)
         app.invoker.warm(count, 4)
         began = time.perf_counter()
         stream.put_many((_BODY, f"key {number % _KEYS}") for number in range(records))
         put = records / (time.perf_counter() - began)
-        done, over = [0], threading.Event()
+        return put, _delivered(app, records)
 
-        def note(invocation: Any) -> None:
-            done[0] += invocation.result()
-            if done[0] >= records:
-                over.set()
 
-        began = time.perf_counter()
-        with app.running(on_delivery=note):
-            assert over.wait(600), f"{done[0]} of {records} delivered"
-        return put, records / (time.perf_counter() - began)
+def _counting(app: App, stream: Stream | RemoteStream) -> Function:
+    """Return a function that counts the records of a stream."""
+
+    @stream.on_records(batch_size=_BATCH)
+    @app.function
+    def count(event: Any, context: Any) -> int:  # noqa: ARG001
+        return len(event["Records"])
+
+    return count
+
+
+def _delivered(app: App, records: int) -> float:
+    """Return how many records a second are delivered, until all of them are."""
+    done, over = [0], threading.Event()
+
+    def note(invocation: Any) -> None:
+        done[0] += invocation.result()
+        if done[0] >= records:
+            over.set()
+
+    began = time.perf_counter()
+    with app.running(on_delivery=note):
+        assert over.wait(600), f"{done[0]} of {records} delivered"
+    return records / (time.perf_counter() - began)
+
+
+def delivery_from_moto(records: int, shards: int) -> float:
+    """Return how many records a second are delivered of a stream on moto's server."""
+    process, client = server("kinesis")
+    try:
+        _fill(client, records, shards)
+        address = client.meta.endpoint_url
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            App("bench", state=folder, aws=address) as app,
+        ):
+            arn = f"arn:aws:kinesis:{app.region}:{app.account}:stream/clicks"
+            app.invoker.warm(_counting(app, app.remote_stream(arn)), 4)
+            return _delivered(app, records)
+    finally:
+        process.communicate("")
+
+
+def _fill(client: Any, records: int, shards: int) -> None:
+    client.create_stream(StreamName="clicks", ShardCount=shards)
+    for first in range(0, records, 500):
+        entries = [
+            {"Data": _BODY, "PartitionKey": f"key {number % _KEYS}"}
+            for number in range(first, min(first + 500, records))
+        ]
+        client.put_records(StreamName="clicks", Records=entries)
 
 
 def polled_moto(records: int, shards: int) -> float:
     """Return how many records a second a poller gets of moto's server."""
     process, client = server("kinesis")
     try:
-        client.create_stream(StreamName="clicks", ShardCount=shards)
-        for first in range(0, records, 500):
-            entries = [
-                {"Data": _BODY, "PartitionKey": f"key {number % _KEYS}"}
-                for number in range(first, min(first + 500, records))
-            ]
-            client.put_records(StreamName="clicks", Records=entries)
+        _fill(client, records, shards)
         iterators = [
             client.get_shard_iterator(
                 StreamName="clicks", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -162,12 +198,15 @@ def main() -> None:
     records = 5_000 if arguments.quick else arguments.records
     backlog = 20_000 if arguments.quick else arguments.backlog
     print("| Delivery, batches of 100 | records/s | ratio to moto + poller | to raw SQLite |")
-    print("|---|---|---|---|")
+    print("|---|---|---|---|", flush=True)
     raw = raw_reads(records)
     for shards in (1, 4):
         _, ours = delivery(records, shards)
         moto = polled_moto(min(records, 20_000), shards)
         print(f"| faaskit, {shards} shards | {ours:,.0f} | {ours / moto:.2f} | {ours / raw:.2f} |")
+        away = delivery_from_moto(min(records, 20_000), shards)
+        place = f"faaskit, from moto, {shards} shards"
+        print(f"| {place} | {away:,.0f} | {away / moto:.2f} | {away / raw:.2f} |")
         print(f"| moto + poller, {shards} shards | {moto:,.0f} | 1 | {moto / raw:.2f} |")
     print(f"| raw SQLite | {raw:,.0f} | | 1 |")
     raw, ours = puts(200 if arguments.quick else 2_000)
