@@ -33,11 +33,11 @@ from faaskit.events.mappings.remote.queues import RemoteQueueSource
 from faaskit.events.mappings.settings import declared
 from faaskit.events.mappings.tables import TableSource
 from faaskit.events.notifications import BucketTriggers
+from faaskit.events.occurrences import Schedule
 from faaskit.events.patterns import Pattern
 from faaskit.events.rules import Rule, Rules, retry_policy
 from faaskit.events.s3 import rule
-from faaskit.events.scheduler import Schedule, Scheduler
-from faaskit.events.schedules import next_fire
+from faaskit.events.scheduler import Scheduler
 from faaskit.events.targets import Target, kind_of, target_arn
 from faaskit.exceptions import DefinitionError
 from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
@@ -90,9 +90,7 @@ class Triggers(Resources):
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
         self._rules = Rules(self._queue, clock=clock, region=region, account=account)
         self._mappings = Registry(self._state, clock)
-        self._schedules = Scheduler(
-            self._queue, self._state, clock, next_fire, region=region, account=account
-        )
+        self._schedules = Scheduler(self._queue, self._state, clock, region=region, account=account)
 
     @property
     @abstractmethod

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms
+from faaskit.definition import ASYNC_REQUEST_LIMIT_BYTES
 from faaskit.events.retries import Again, Verdict
 from faaskit.events.targets import Target
 from faaskit.exceptions import PayloadError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
-    "MAX_EVENT_BYTES",
     "AsynchronousQueue",
     "DeadEvent",
     "Delivery",
@@ -40,7 +40,6 @@ __all__ = [
     "PendingEvent",
 ]
 
-MAX_EVENT_BYTES = 1_048_576
 _KEPT_DEAD = 1000
 _DETAIL_CHARACTERS = 1000
 
@@ -208,12 +207,12 @@ class AsynchronousQueue:
         Raises:
             PayloadError: It is over Lambda's limit of 1 MB.
         """
-        if target is None and len(event) > MAX_EVENT_BYTES:
+        if target is None and len(event) > ASYNC_REQUEST_LIMIT_BYTES:
             msg = (
                 f"{len(event)} byte payload is too large for the Event invocation type "
-                f"(limit {MAX_EVENT_BYTES} bytes)"
+                f"(limit {ASYNC_REQUEST_LIMIT_BYTES} bytes)"
             )
-            raise PayloadError(msg, size=len(event), limit=MAX_EVENT_BYTES)
+            raise PayloadError(msg, size=len(event), limit=ASYNC_REQUEST_LIMIT_BYTES)
         request_id = str(uuid.uuid4())
         now = epoch_ms(self._clock.now())
         connection.execute(

@@ -12,18 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
-import re
 import uuid
-from collections import deque
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
-
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms
-from faaskit.events.asynchronous import MAX_EVENT_BYTES, AsynchronousQueue
+from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.occurrences import Schedule
 from faaskit.events.targets import Target
 from faaskit.exceptions import DefinitionError
 from faaskit.names import function_arn
@@ -32,91 +27,12 @@ from faaskit.resources.state import State
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["NextFire", "Schedule", "Scheduler"]
+__all__ = ["Scheduler"]
 
 _log = logging.getLogger(__name__)
 
-# Says when an expression fires next after a moment, in a time zone; None for never.
-NextFire = Callable[[str, datetime, str], datetime | None]
-
-_NAME = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-_WINDOW_MINUTES = (1, 1440)
-_AGE_SECONDS = (60, 86_400)
 # So many events go into one transaction: others of the state folder wait for it.
 _AT_ONCE = 500
-
-
-@frozen
-class Schedule:
-    """
-    When a function is invoked by itself, and with what.
-
-    Attributes:
-        name: 1 to 64 of ``[0-9A-Za-z_.-]``.
-        function: Its name.
-        definition: Which of that function's definitions asked for it.
-        expression: ``rate(…)``, ``cron(…)`` or ``at(…)``.
-        timezone: IANA's name; what ``cron`` and ``at`` are read in.
-        start: It does not fire before; aware.
-        end: It does not fire after; aware.
-        flexible_window: Minutes within which an event is delivered, 1 to 1440; None: at once.
-        input: The event, as JSON; None: EventBridge's.
-        max_event_age: Seconds after which what was missed is not delivered any more, 60 to
-            86400.
-        dead_letter: ARN of the queue for what was missed and is too old; empty for none.
-
-    Raises:
-        DefinitionError: A value out of EventBridge Scheduler's range.
-    """
-
-    name: str
-    function: str
-    definition: int
-    expression: str
-    timezone: str = "UTC"
-    start: datetime | None = None
-    end: datetime | None = None
-    flexible_window: int | None = None
-    input: str | None = field(default=None, repr=False)
-    max_event_age: int = _AGE_SECONDS[1]
-    dead_letter: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        what = f"schedule {self.name!r}"
-        if not _NAME.fullmatch(self.name):
-            msg = f"{what}: a name has 1 to 64 characters of 0-9, A-Z, a-z, '-', '_' and '.'"
-            raise DefinitionError(msg)
-        if self.flexible_window is not None:
-            _check_range(what, "flexible_window", self.flexible_window, _WINDOW_MINUTES)
-        _check_range(what, "max_event_age", self.max_event_age, _AGE_SECONDS)
-        for name, moment in (("start", self.start), ("end", self.end)):
-            if moment is not None and moment.tzinfo is None:
-                msg = f"{what}: {name}={moment!r} has no time zone; pass an aware datetime"
-                raise DefinitionError(msg)
-        if self.start is not None and self.end is not None and self.end <= self.start:
-            msg = f"{what}: end={self.end.isoformat()} is not after start={self.start.isoformat()}"
-            raise DefinitionError(msg)
-        if self.input is not None and len(self.input.encode()) > MAX_EVENT_BYTES:
-            msg = f"{what}: its input has over {MAX_EVENT_BYTES} bytes, Lambda's limit"
-            raise DefinitionError(msg)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Its name and timing: one of the name that has another timing begins anew."""
-        return self.name, self.timing
-
-    @property
-    def timing(self) -> str:
-        """What decides when it fires."""
-        start = "" if self.start is None else self.start.isoformat()
-        return f"{self.expression} {self.timezone} {start}"
-
-
-def _check_range(what: str, name: str, value: object, limits: tuple[int, int]) -> None:
-    low, high = limits
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        msg = f"{what}: {name}={value!r} is out of range; AWS takes a whole number {low} to {high}"
-        raise DefinitionError(msg)
 
 
 class Scheduler:
@@ -127,7 +43,6 @@ class Scheduler:
         queue: Where events go.
         state: Where it is kept when each fired last.
         clock: Decides what is due.
-        next_fire: Reads expressions.
         region: The app's, for ARNs.
         account: The app's.
     """
@@ -137,7 +52,6 @@ class Scheduler:
         queue: AsynchronousQueue,
         state: State,
         clock: Clock,
-        next_fire: NextFire,
         *,
         region: str,
         account: str,
@@ -145,12 +59,14 @@ class Scheduler:
         self._queue = queue
         self._state = state
         self._clock = clock
-        self._next_fire = next_fire
         self._region = region
         self._account = account
         self._schedules: tuple[Schedule, ...] = ()  # replaced, never changed: threads read it
         self._declared: dict[tuple[str, str], datetime] = {}
         self._fired: dict[tuple[str, str], datetime] = {}  # what is known of the table
+        # By schedule: after which moment it is due next, and when. To find that out takes longer
+        # than what asks each time that it delivers.
+        self._following: dict[tuple[str, str], tuple[datetime, datetime | None]] = {}
 
     def add(self, schedule: Schedule) -> None:
         """
@@ -164,7 +80,7 @@ class Scheduler:
                 function's schedule has its name.
         """
         now = self._clock.now()
-        self._next_fire(schedule.expression, now, schedule.timezone)
+        schedule.after(now)
         kept = tuple(
             one
             for one in self._schedules
@@ -199,7 +115,9 @@ class Scheduler:
 
     def next_due(self) -> datetime | None:
         """Return when the next one is due, past or future; None if none ever is."""
-        due = [moment for one in self._schedules if (moment := self._after(one, self._known(one)))]
+        due = [
+            moment for one in self._schedules if (moment := self._next_of(one, self._known(one)))
+        ]
         return min(due, default=None)
 
     def _fire(self, schedule: Schedule) -> bool:
@@ -208,7 +126,7 @@ class Scheduler:
         # A look costs microseconds, a transaction milliseconds. The first one is always made:
         # what an earlier process fired last is in the table alone.
         if schedule.key in self._fired:
-            following = self._after(schedule, self._fired[schedule.key])
+            following = self._next_of(schedule, self._fired[schedule.key])
             if following is None or following > now:
                 return True
         with self._state.writing() as connection:
@@ -218,7 +136,7 @@ class Scheduler:
                 self._tell_of_missed(connection, schedule, last, fired)
             count = 0
             while count < _AT_ONCE:
-                moment = self._after(schedule, fired)
+                moment = schedule.after(fired)
                 if moment is None or moment > now:
                     break
                 self._enqueue(connection, schedule, moment)
@@ -242,26 +160,26 @@ class Scheduler:
         ).fetchone()
         return self._declared[schedule.key] if row is None else from_epoch_ms(row[0])
 
+    def _next_of(self, schedule: Schedule, fired: datetime) -> datetime | None:
+        """Return when a schedule is due next, after it fired last."""
+        known = self._following.get(schedule.key)
+        if known is None or known[0] != fired:
+            known = self._following[schedule.key] = fired, schedule.after(fired)
+        return known[1]
+
     def _young(self, schedule: Schedule, fired: datetime, now: datetime) -> datetime:
         """Return ``fired``, or a later moment where what follows it is too old by now."""
         oldest = now - timedelta(seconds=schedule.max_event_age)
-        first = self._after(schedule, fired)
-        if first is None or first >= oldest:
-            return fired
-        _log.error(
-            "schedule %r was due at %s and after, and no process was there: what is older than "
-            "max_event_age, %d s, is not delivered",
-            schedule.name,
-            first.isoformat(),
-            schedule.max_event_age,
-        )
-        if not schedule.expression.startswith("rate"):
-            return oldest - timedelta(milliseconds=1)
-        # The last moment before: the next ones keep in step, without going through all.
-        second = self._next_fire(schedule.expression, first, "UTC")
-        assert second is not None  # a rate has no end of its own
-        step = second - first
-        return first + (math.ceil((oldest - first) / step) - 1) * step
+        passed = schedule.passed_over(fired, oldest)
+        if passed > fired:
+            _log.error(
+                "schedule %r was due at %s and after, and no process was there: what is older than "
+                "max_event_age, %d s, is not delivered",
+                schedule.name,
+                self._next_of(schedule, fired),
+                schedule.max_event_age,
+            )
+        return passed
 
     def _tell_of_missed(
         self, connection: sqlite3.Connection, schedule: Schedule, last: datetime, until: datetime
@@ -276,53 +194,16 @@ class Scheduler:
             "RETRY_ATTEMPTS": ("Number", "0"),
         }
         letter = Target(schedule.dead_letter, attributes=why).text
-        for one in self._missed(schedule, last, until):
+        for one in schedule.latest(last, until, _AT_ONCE):
             self._queue.enqueue(
                 connection, schedule.function, self._event(schedule, one), target=letter
             )
-
-    def _missed(self, schedule: Schedule, last: datetime, until: datetime) -> deque[datetime]:
-        """Return the latest 500 moments at which it was due, up to one."""
-        missed: deque[datetime] = deque(maxlen=_AT_ONCE)
-        back = timedelta(days=1)
-        while True:
-            # From ever earlier on: to go through a year of minutes takes too long.
-            since = max(last, until - back)
-            if schedule.expression.startswith("rate"):
-                since = self._in_step(schedule, last, since)
-            missed.clear()
-            moment = self._after(schedule, since)
-            while moment is not None and moment <= until:
-                missed.append(moment)
-                moment = self._after(schedule, moment)
-            if since <= last or len(missed) == _AT_ONCE:
-                return missed
-            back *= 8
-
-    def _in_step(self, schedule: Schedule, last: datetime, since: datetime) -> datetime:
-        """Return the last moment up to another at which a rate was due, counted from one."""
-        first = self._after(schedule, last)
-        if first is None or first >= since:
-            return last
-        second = self._next_fire(schedule.expression, first, "UTC")
-        assert second is not None  # a rate has no end of its own
-        return first + (since - first) // (second - first) * (second - first)
 
     def _place(self, schedule: Schedule) -> str:
         return f"{self._region}:{self._account}:schedule/default/{schedule.name}"
 
     def _function_arn(self, schedule: Schedule) -> str:
         return function_arn(schedule.function, region=self._region, account=self._account)
-
-    def _after(self, schedule: Schedule, moment: datetime) -> datetime | None:
-        """Return when a schedule fires next, strictly after a moment."""
-        start, end = schedule.start, schedule.end
-        if start is not None and moment < start:
-            if schedule.expression.startswith("rate"):
-                return start
-            moment = start - timedelta(microseconds=1)
-        following = self._next_fire(schedule.expression, moment, schedule.timezone)
-        return None if following is None or (end and following > end) else following
 
     def _enqueue(
         self, connection: sqlite3.Connection, schedule: Schedule, moment: datetime

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from faaskit.events.asynchronous import MAX_EVENT_BYTES, AsynchronousQueue, Delivery
+from faaskit.definition import ASYNC_REQUEST_LIMIT_BYTES
+from faaskit.events.asynchronous import AsynchronousQueue, Delivery
 from faaskit.events.retries import Again, Dead
 from faaskit.exceptions import PayloadError
 from faaskit.resources.state import State
@@ -124,10 +125,10 @@ def test_event_is_a_part_of_its_transaction(bench: _Bench) -> None:
 
 def test_limit_is_lambdas(bench: _Bench) -> None:
     """1 MB is taken, one byte more is not, and says so."""
-    assert MAX_EVENT_BYTES == 1024**2
-    bench.queue.send("f", b"1" * MAX_EVENT_BYTES)
+    assert ASYNC_REQUEST_LIMIT_BYTES == 1024**2
+    bench.queue.send("f", b"1" * ASYNC_REQUEST_LIMIT_BYTES)
     with pytest.raises(PayloadError, match=r"1048577 byte payload .* \(limit 1048576") as caught:
-        bench.queue.send("f", b"1" * (MAX_EVENT_BYTES + 1))
+        bench.queue.send("f", b"1" * (ASYNC_REQUEST_LIMIT_BYTES + 1))
     assert (caught.value.size, caught.value.limit) == (1048577, 1048576)
     assert len(bench.queue.pending()) == 1
 

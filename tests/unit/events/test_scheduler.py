@@ -178,7 +178,6 @@ def test_what_is_too_old_is_not_delivered(
     ("expression", "days", "wanted"),
     [
         ("rate(7 minutes)", 365, 500),
-        ("cron(0/7 * * * ? *)", 365, 500),
         ("rate(1 day)", 30, 29),
         ("cron(0 5 1 * ? *)", 365, 12),
         ("rate(1 hour)", 1, 23),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import field, frozen
 
 from faaskit.clock import Clock, from_epoch_ms
-from faaskit.events.asynchronous import MAX_EVENT_BYTES, AsynchronousQueue
+from faaskit.definition import ASYNC_REQUEST_LIMIT_BYTES
+from faaskit.events.asynchronous import AsynchronousQueue
 from faaskit.events.mappings.lane import Lane
 from faaskit.events.mappings.records import batch_record, batch_target
 from faaskit.events.mappings.sources import Row
@@ -90,7 +91,7 @@ class GivingUp:
         if over.rows:
             record = self._tell(connection, function, lane, over, payload)
             accepted = from_epoch_ms(over.rows[0].arrived_ms)
-            if len(kept) > MAX_EVENT_BYTES:
+            if len(kept) > ASYNC_REQUEST_LIMIT_BYTES:
                 kept = record  # it could not be delivered again: the record says where it was
         self._queue.bury(
             connection,

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from faaskit.events.mappings.lanes import Claim
 from faaskit.events.mappings.progress import Piece, Progress, Window
 from faaskit.events.mappings.registry import Declared
+from faaskit.events.mappings.settings import MAX_RECORDS_BYTES
 from faaskit.events.mappings.sources import Page, Row, Shard, StreamSource
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Lane"]
 
-# An event may have 6 MB; the rest is for what is beside the records.
-MAX_RECORD_BYTES = 6 * 1024 * 1024 - 4096
 _LEAST_PAGE, _MOST_PAGE = 100, 10_000
 
 
@@ -106,7 +105,7 @@ class Lane:
         return self.mapping.settings.filters.pass_record(row.entry)
 
     def _fits(self, row: Row) -> bool:
-        if self._size + row.size > MAX_RECORD_BYTES:
+        if self._size + row.size > MAX_RECORDS_BYTES:
             return False
         return self._window_start(row) == self._window_start(self.rows[0])
 

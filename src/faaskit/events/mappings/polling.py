@@ -25,6 +25,7 @@ from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import QueueSource, record
 from faaskit.events.mappings.reader import Invocable, Reader
 from faaskit.events.mappings.registry import OK, PROBLEM, Declared
+from faaskit.events.mappings.settings import MAX_RECORDS_BYTES
 from faaskit.events.work import Ended, Errors
 from faaskit.gate.lineage import MAX_DEPTH, behind
 from faaskit.resources.sqs import messages
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["QueueMappings"]
 
 _log = logging.getLogger(__name__)
-
-# An event may have 6 MB.
-MAX_BATCH_BYTES = 6 * 1024 * 1024 - 4096
-
 
 _F = TypeVar("_F", bound=Invocable)
 _I = TypeVar("_I", bound=Ended)
@@ -186,7 +183,7 @@ class QueueMappings(Generic[_F, _I]):
             queue = keep_queue(connection, source.name, source.queue.settings, now_ms)
             messages.expire(connection, queue, now_ms)
             taken = messages.take(
-                connection, queue, request, now_ms, arn=source.key, most_bytes=MAX_BATCH_BYTES
+                connection, queue, request, now_ms, arn=source.key, most_bytes=MAX_RECORDS_BYTES
             )
             for row, receipt in taken:
                 made = record(

@@ -12,13 +12,15 @@ from faaskit.events.mappings.filters import Filters
 from faaskit.events.targets import target_arn
 from faaskit.exceptions import DefinitionError
 
-__all__ = ["Kind", "MappingSettings", "StartingPosition", "declared"]
+__all__ = ["MAX_RECORDS_BYTES", "Kind", "MappingSettings", "StartingPosition", "declared"]
 
 # What the events come from: a Kinesis stream, a table's stream, a queue.
 Kind = Literal["stream", "table", "queue"]
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
 FOREVER = -1
+# An event may have 6 MB; the rest is for what is beside the records.
+MAX_RECORDS_BYTES = 6 * 1024 * 1024 - 4096
 MAX_FIFO_BATCH = 10
 _LARGE_BATCH = 10  # of a queue: beyond it Lambda wants a window
 _DEFAULT_BATCH: dict[Kind, int] = {"stream": 100, "table": 100, "queue": 10}

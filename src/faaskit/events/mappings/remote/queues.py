@@ -24,6 +24,7 @@ from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import record
 from faaskit.events.mappings.reader import Invocable, Reader
 from faaskit.events.mappings.registry import OK, PROBLEM, Declared
+from faaskit.events.mappings.settings import MAX_RECORDS_BYTES
 from faaskit.events.work import Ended, Errors
 from faaskit.exceptions import ServiceError
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
@@ -35,7 +36,6 @@ _log = logging.getLogger(__name__)
 # As many batches at once as Lambda begins with.
 _AT_ONCE = 5
 _A_CALL = 10  # messages, for SQS
-_BYTES = 6 * 1024 * 1024 - 4096
 # Between two polls that found nothing, and after failures.
 _PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=60)
@@ -223,7 +223,7 @@ class RemoteQueues(Generic[_F, _I]):
         settings = mapping.settings
         found: list[dict[str, Any]] = []
         size, began = 0, time.monotonic()
-        while len(found) < settings.batch_size and size < _BYTES // 2:
+        while len(found) < settings.batch_size and size < MAX_RECORDS_BYTES // 2:
             left = settings.max_batching_window - (time.monotonic() - began)
             wait = int(min(_LONGEST_WAIT, left)) if found and left > 0 else 0
             output = self._ask(
@@ -277,7 +277,7 @@ class RemoteQueues(Generic[_F, _I]):
         size = 0
         for number, entry in enumerate(passing):
             size += len(json.dumps(entry)) + 2
-            if number and size > _BYTES:
+            if number and size > MAX_RECORDS_BYTES:
                 self._hand_back(mapping, poll, passing[number:])
                 return passing[:number]
         return passing
