@@ -30,11 +30,18 @@ from faaskit.app import App
 _BUCKET = "uploads"
 _keys = st.sampled_from(["a", "a/", "a/b", "a/b/c", "a b+c", "b", "b/ü", "ö", "c/d/e", "~"])
 _bodies = st.binary(max_size=12) | st.just(b"x" * 5000)
-_ranges = st.none() | st.builds(
-    lambda first, last: f"bytes={first}-{last}",
-    st.integers(0, 14) | st.just(""),
-    st.integers(0, 14) | st.just(""),
-).filter(lambda text: text != "bytes=-" and not text.startswith("bytes=-0"))
+
+
+def _backwards(first: object, last: object) -> bool:
+    return isinstance(first, int) and isinstance(last, int) and first > last
+
+
+# Neither nothing, nor an empty end, nor one that ends before it begins.
+_ranges = st.none() | st.tuples(
+    st.integers(0, 14) | st.just(""), st.integers(0, 14) | st.just("")
+).filter(lambda ends: ends not in {("", ""), ("", 0)} and not _backwards(*ends)).map(
+    lambda ends: f"bytes={ends[0]}-{ends[1]}"
+)
 _prefixes = st.none() | st.sampled_from(["", "a", "a/", "b/", "nothing"])
 _METADATA = ("ContentLength", "ContentType", "ETag", "Metadata", "ContentRange")
 
@@ -166,6 +173,8 @@ class _Machine(RuleBasedStateMachine):
     def list_pages(
         self, prefix: str | None, delimiter: str | None, limit: int, start: str | None
     ) -> None:
+        if delimiter and start and start.find(delimiter, len(prefix or "")) >= 0:
+            start = None  # within what is rolled up
         given = {"Prefix": prefix, "Delimiter": delimiter, "StartAfter": start}
         given = {name: value for name, value in given.items() if value is not None}
         mine, expected = self._all(self.ours, given, limit), self._all(self.moto, given, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import re
@@ -104,6 +105,22 @@ class Blobs:
             if start:
                 file.seek(start)
             return file.read(size)
+
+    def md5(self, name: str) -> str:
+        """
+        Return the MD5 of a content, in hexadecimal.
+
+        Raises:
+            FileNotFoundError: It was removed: its row has changed meanwhile.
+        """
+        digest = hashlib.md5(usedforsecurity=False)
+        with (
+            explained(self._folder.parent, absence=False),
+            (self._folder / name).open("rb") as file,
+        ):
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def holds(self, name: str) -> bool:
         """Return whether a content is there."""

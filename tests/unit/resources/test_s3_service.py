@@ -154,6 +154,21 @@ def test_copy_is_an_object_of_its_own(bench: _Bench) -> None:
     assert copy.output == {**source.output, "LastModified": modified}
 
 
+def test_a_copy_of_parts_is_one(bench: _Bench) -> None:
+    """Its ETag is the MD5 of its content, as that of all that is put or copied at once."""
+    where: dict[str, Any] = {"Bucket": "uploads", "Key": "k"}
+    upload = bench.call("CreateMultipartUpload", **where).output["UploadId"]
+    part = bench.call("UploadPart", b"data", **where, UploadId=upload, PartNumber=1).output
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    made = bench.call(
+        "CompleteMultipartUpload", **where, UploadId=upload, MultipartUpload=parts
+    ).output
+    assert made["ETag"].endswith('-1"')
+    copied = bench.call("CopyObject", Bucket="thumbs", Key="c", CopySource="uploads/k").output
+    assert copied["CopyObjectResult"]["ETag"] == part["ETag"]
+    assert bench.call("HeadObject", Bucket="thumbs", Key="c").output["ETag"] == part["ETag"]
+
+
 def test_what_is_not_there(bench: _Bench) -> None:
     """A missing key and a missing bucket have S3's codes, in every operation that needs them."""
     for operation in ("GetObject", "HeadObject"):

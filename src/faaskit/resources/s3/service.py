@@ -312,10 +312,13 @@ class S3Service:
         self._check_bucket(request.source_bucket)
 
         def duplicate(row: _Row) -> _Row:
+            blob = self._state.blobs.duplicate(row.blob)
+            # That of parts is no MD5, and says so; what is copied at once has its own.
+            etag = self._state.blobs.md5(blob) if "-" in row.etag else row.etag
             return _Row(
-                blob=self._state.blobs.duplicate(row.blob),
+                blob=blob,
                 size=row.size,
-                etag=row.etag,
+                etag=etag,
                 content_type=row.content_type,
                 metadata=row.metadata,
                 modified_ms=epoch_ms(self._clock.now()),
