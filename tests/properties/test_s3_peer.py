@@ -114,6 +114,10 @@ class _Machine(RuleBasedStateMachine):
 
     @rule(key=_keys, span=_ranges)
     def get(self, key: str, span: str | None) -> None:
+        found = self.both("head_object", Key=key)
+        empty = found is None or not found[0]["ContentLength"]
+        if empty and span is not None and span.startswith("bytes=-"):
+            return  # the end of nothing
         more: dict[str, Any] = {} if span is None else {"Range": span}
         found = self.both("get_object", Key=key, **more)
         if found is not None:
@@ -249,5 +253,10 @@ def test_the_same_calls_have_the_same_answers(moto: Any) -> None:
 
     Machine.moto = moto
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=12, stateful_step_count=20, deadline=None)
+        Machine,
+        settings=settings(
+            max_examples=max(12, settings().max_examples // 4),
+            stateful_step_count=20,
+            deadline=None,
+        ),
     )
