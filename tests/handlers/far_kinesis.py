@@ -20,6 +20,10 @@ class _TrimmedError(Exception):
     """What follows on a number is not kept any more."""
 
 
+class _MissingError(Exception):
+    """There is no such shard."""
+
+
 class _ExpiredError(Exception):
     """An iterator is too old."""
 
@@ -54,6 +58,7 @@ class FarKinesis:
     read: list[str] = field(factory=list)
     shards: dict[str, _Shard] = field(factory=dict)
     _number: int = 10**55
+    _added: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.add_shard()
@@ -62,7 +67,8 @@ class FarKinesis:
 
     def add_shard(self, *parents: str) -> str:
         """Add a shard, and return its id; its parents are closed."""
-        name = f"shardId-{len(self.shards):012d}"
+        name = f"shardId-{self._added:012d}"
+        self._added += 1
         for parent in parents:
             self.shards[parent].closed = True
         self.shards[name] = _Shard([*parents])
@@ -96,10 +102,17 @@ class FarKinesis:
             return ServiceReply(failure=ServiceFailure(code, f"{call.operation} failed"))
         try:
             return ServiceReply(getattr(self, f"_{call.operation}")(call.parameters))
+        except _MissingError:
+            return ServiceReply(failure=ServiceFailure("ResourceNotFoundException", "no shard"))
         except _TrimmedError:
             return ServiceReply(failure=ServiceFailure("TrimmedDataAccessException", "too old"))
         except _ExpiredError:
             return ServiceReply(failure=ServiceFailure("ExpiredIteratorException", "too old"))
+
+    def _shard(self, name: str) -> _Shard:
+        if name not in self.shards:
+            raise _MissingError
+        return self.shards[name]
 
     def _DescribeStreamSummary(self, given: Any) -> Any:  # noqa: N802 - AWS's names
         assert given == {"StreamARN": ARN}
@@ -123,7 +136,7 @@ class FarKinesis:
         return {"Shards": found, **more}
 
     def _GetShardIterator(self, given: Any) -> Any:  # noqa: N802
-        records = self.shards[given["ShardId"]].records
+        records = self._shard(given["ShardId"]).records
         kind = given["ShardIteratorType"]
         at = 0
         if kind == "AFTER_SEQUENCE_NUMBER":
@@ -142,7 +155,7 @@ class FarKinesis:
         iterators, name, at = json.loads(given["ShardIterator"])
         if iterators != self.iterators:
             raise _ExpiredError
-        shard = self.shards[name]
+        shard = self._shard(name)
         self.read.append(name)
         count = 0 if self.empty else self.page
         self.empty = max(0, self.empty - 1)

@@ -321,7 +321,7 @@ def test_a_stream_that_was_created_anew(tmp_path: Path, far: FarKinesis, caplog:
         app.drain()
         assert app.texts() == [["x"]]
         assert "shardId-000000000000" in caplog.text
-        assert "is gone" in caplog.text
+        assert "its end was not seen" in caplog.text
 
 
 def test_retries_need_no_service(tmp_path: Path, far: FarKinesis) -> None:
@@ -344,8 +344,12 @@ def test_retries_need_no_service(tmp_path: Path, far: FarKinesis) -> None:
 
 
 def _stored(app: _App) -> int:
+    return _rows(app, "remote_records")
+
+
+def _rows(app: _App, table: str) -> int:
     with app._state.reading() as connection:
-        (count,) = connection.execute("SELECT COUNT(*) FROM remote_records").fetchone()
+        (count,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
     return int(count)
 
 
@@ -479,6 +483,33 @@ def test_what_is_gone_gets_no_more(tmp_path: Path, far: FarKinesis) -> None:
         assert _stored(app) == 0
 
 
+def test_what_is_past_is_forgotten(tmp_path: Path, far: FarKinesis) -> None:
+    """When the service lists it no more, and all of it was delivered: not before."""
+    first = far.open[0]
+    far.put("a")
+    child = far.add_shard(first)
+    far.put("b", shard=child)
+    with _App(tmp_path, far) as app:
+        app.handlers["reader"] = fail
+        app.drain()
+        del far.shards[first]
+        app.drain()
+        assert _rows(app, "remote_shards") == 2
+        app.handlers["reader"] = nothing
+        app.pass_time(minutes=1)
+        assert [text for batch in app.texts() for text in batch][-2:] == ["a", "b"]
+        grandchild = far.add_shard(child)
+        far.put("c", shard=grandchild)
+        app.pass_time(minutes=1)
+        assert _rows(app, "remote_shards") == 2
+        del far.shards[child]
+        app.drain()
+        far.put("d", shard=grandchild)
+        app.pass_time(minutes=1)
+        assert app.texts() == [["c"], ["d"]]
+        assert _rows(app, "remote_shards") == _rows(app, "lanes") == 1
+
+
 def test_where_latest_is(tmp_path: Path, far: FarKinesis) -> None:
     """To the second, where the times of records are: the first one may be of the same."""
     clock = FakeClock("2026-01-01T00:00:10.700Z")
@@ -529,6 +560,7 @@ _steps = st.one_of(
         ),
     ),
     st.tuples(st.just("empty"), st.integers(1, 3)),
+    st.tuples(st.just("expire")),
     st.tuples(st.just("deliver"), st.sampled_from([0, 1])),
     st.tuples(st.just("ask"), st.sampled_from([0, 1])),
     st.tuples(st.just("restart"), st.sampled_from([0, 1])),
@@ -568,6 +600,14 @@ class _Scene:
 
     def faults(self, codes: list[str | None]) -> None:
         self.far.faults = codes
+
+    def expire(self) -> None:
+        """Have what is closed and was received be listed no more."""
+        received = {text for texts in self.got.values() for text in texts}
+        for name, shard in list(self.far.shards.items()):
+            texts = {base64.b64decode(one["Data"]).decode() for one in shard.records}
+            if shard.closed and texts <= received:
+                del self.far.shards[name]
 
     def empty(self, reads: int) -> None:
         self.far.empty = reads

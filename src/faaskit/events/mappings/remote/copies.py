@@ -58,10 +58,18 @@ class KnownShard:
 
 @frozen
 class News:
-    """What a listing says that was not known: shards that are new, or gone."""
+    """
+    What a listing says that was not known.
+
+    Attributes:
+        new: Shards that were not.
+        gone: Those that are not there any more, before they were copied to their end.
+        past: Those that are not there any more, and were.
+    """
 
     new: Sequence[KnownShard]
     gone: Sequence[KnownShard]
+    past: Sequence[KnownShard]
 
     @classmethod
     def of(cls, known: Sequence[KnownShard], listing: Listing, *, begin_ms: int | None) -> News:
@@ -85,17 +93,17 @@ class News:
             new.append(KnownShard(*where, parents, begin_ms))
             following += 1
         listed = {shard.id for shard in listing.shards}
-        gone = [
-            one
-            for one in known
-            if one.last is None and (one.created != listing.created or one.id not in listed)
-        ]
-        return cls(new, gone)
+        missing = [one for one in known if one.created != listing.created or one.id not in listed]
+        return cls(
+            new,
+            gone=[one for one in missing if one.last is None],
+            past=[one for one in missing if one.last is not None],
+        )
 
     @property
     def any(self) -> bool:
-        """Whether there are some."""
-        return bool(self.new or self.gone)
+        """Whether there is something to write down."""
+        return bool(self.new or self.gone or self.past)
 
 
 class Copies:
@@ -148,7 +156,21 @@ class Copies:
             )
             for one in news.gone:
                 _end(connection, mapping, one.number)
+            self._forget(connection, mapping, news.past)
         return news
+
+    def _forget(
+        self, connection: sqlite3.Connection, mapping: str, shards: Sequence[KnownShard]
+    ) -> None:
+        """Forget shards that are past, and done: tables' streams have new ones each few hours."""
+        done = self._lanes.ended(connection, mapping)
+        numbers = [(mapping, one.number) for one in shards if done.get(one.number)]
+        for statement in (
+            "DELETE FROM remote_records WHERE mapping = ? AND shard = ?",
+            "DELETE FROM remote_shards WHERE mapping = ? AND number = ?",
+            "DELETE FROM lanes WHERE mapping = ? AND shard = ?",
+        ):
+            connection.executemany(statement, numbers)
 
     def _compare(
         self,
