@@ -218,8 +218,8 @@ class RemoteStreams(Generic[_F, _I_co]):
         news = self._copies.take_up(mapping.uuid, mapping.settings, listing)
         for shard in news.gone:
             _log.error(
-                "shard %s of %s is gone, and its end was not seen: what was not read of it by then, "
-                "for function %r, is lost",
+                "shard %s of %s is gone, and its end was not seen: what was not read of it for "
+                "function %r by then is lost",
                 shard.id,
                 shard.stream,
                 mapping.function,
