@@ -606,6 +606,7 @@ def main() -> None:
     control_fd, table_fd, bell, app, idle_ms = map(int, sys.argv[1:6])
     temporary = sys.argv[6]
     kernel.adopt_orphans()
+    kernel.join_own_keyring()
     if os.getppid() != app:
         return  # it was killed before this process came to watch it
     # A fork bomb must not take the processor from the one who ends it. Templates go back to
