@@ -7,12 +7,14 @@ Handlers that hold memory which no resident set has: each returns once it holds 
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import errno
 import mmap
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -145,3 +147,55 @@ def page_tables() -> Iterator[float]:
         ctypes.c_char.from_address(start + number * step).value  # noqa: B018  # touches it
         if number % 256 == 0:
             yield 1
+
+
+def crowd(event: Any, context: Any) -> Any:
+    """Take up what is counted for a user, or takes long to look at, for ``seconds``; ring first."""
+    bell = socket.create_connection(("127.0.0.1", event["port"]))
+    made = _CROWDS[event["what"]](event)
+    bell.sendall(b"there")
+    time.sleep(event["seconds"])
+    return made
+
+
+def _in_flight(event: Any) -> int:
+    memory, sent = os.memfd_create("small"), 0
+    with contextlib.suppress(OSError):
+        while sent < event["count"]:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            kept.append(theirs)
+            many = array.array("i", [memory] * 250)
+            ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, many)])
+            ours.close()
+            sent += 250
+    return sent
+
+
+def _threads(event: Any) -> int:
+    threading.stack_size(64 * 1024)
+    made = 0
+    with contextlib.suppress(RuntimeError):
+        while made < event["count"]:
+            threading.Thread(target=time.sleep, args=(event["seconds"] + 5,), daemon=True).start()
+            made += 1
+    return made
+
+
+def _processes(event: Any) -> int:
+    null = os.open(os.devnull, os.O_RDONLY)
+    for _ in range(event["descriptors"]):
+        try:
+            os.dup(null)
+        except OSError:
+            break
+    made = 0
+    with contextlib.suppress(OSError):
+        while made < event["count"]:
+            if os.fork() == 0:
+                time.sleep(event["seconds"] + 5)
+                os._exit(0)
+            made += 1
+    return made
+
+
+_CROWDS = {"in flight": _in_flight, "threads": _threads, "processes": _processes}

@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -150,7 +151,56 @@ def _mount_tmpfs() -> None:
     _mount(b"tmpfs")
 
 
+# Processes
+
+
+def _fork_without_end() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    end = time.monotonic() + 30  # where nobody ends it
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            os.fork()
+
+
+def _burn(*_: Any) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        pass
+
+
+def _burn_in_parked() -> None:
+    start = lambda: threading.Thread(target=_burn, daemon=True).start()  # noqa: E731
+    os.register_at_fork(after_in_child=start)
+
+
+def _burn_in_template() -> None:
+    signal.signal(signal.SIGALRM, _burn)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+
+
+def _burn_in_a_process() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        _burn()
+        os._exit(0)
+
+
+def _hold_in_a_process() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        held = bytearray(600 * 1024 * 1024)
+        for offset in range(0, len(held), 4096):
+            held[offset] = 1
+        time.sleep(60)
+        os._exit(0)
+
+
 _ATTACKS = {
+    "fork without end": _fork_without_end,
+    "burn in parked": _burn_in_parked,
+    "burn in template": _burn_in_template,
+    "burn in a process": _burn_in_a_process,
+    "hold in a process": _hold_in_a_process,
     "mount ramfs": _mount_ramfs,
     "mount tmpfs": _mount_tmpfs,
     "give users back": _give_users_back,

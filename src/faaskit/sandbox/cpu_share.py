@@ -67,7 +67,8 @@ class CpuShare:
         self._held_since = 0
         self._throttled_before = 0
         # By signals
-        self._stopped: dict[int, int] = {}  # CPU time when it was last looked at, by pid
+        # By pid: CPU time when it was last looked at, and whether it was seen to be still.
+        self._stopped: dict[int, tuple[int, bool]] = {}
         self._stopped_at = 0
         self._resumptions = 0
 
@@ -128,10 +129,9 @@ class CpuShare:
         """Return when to look again; 0 where it may run."""
         if self._stopped:
             self.throttled_ns += now - self._stopped_at
-            if any(map(self._has_run_on, self._stopped)):
+            if [pid for pid in self._stopped if self._has_run_on(pid)]:
                 self._resumptions += 1
                 self.resists = self._resumptions >= _RESUMPTIONS
-                self._stopped.clear()
         elif ahead <= _BURST_NS:
             return 0
         if ahead <= 0:
@@ -143,16 +143,22 @@ class CpuShare:
         return min(caught_up, now + _LOOK_WHILE_STOPPED_NS)
 
     def _has_run_on(self, pid: int) -> bool:
-        before, now = self._stopped[pid], self._last.get(pid, 0)
+        """Stop one again that was resumed by somebody else; return whether it was."""
+        before, was_still = self._stopped[pid]
+        cpu, is_still = self._last.get(pid, 0), usage.state(pid) in _STOPPED_ALREADY
         # A long system call, such as one that fills memory, is stopped at its end only.
-        return now - before > _RESUMED_NS and not usage.has_pending(pid, signal.SIGSTOP)
+        on_its_way = not is_still and usage.has_pending(pid, signal.SIGSTOP)
+        self._stopped[pid] = cpu, was_still or is_still
+        if not is_still and not on_its_way:
+            tree.kill(pid, signal.SIGSTOP)
+        return cpu - before > _RESUMED_NS and not on_its_way and (was_still or not is_still)
 
     def _stop(self, pids: list[int]) -> None:
         for pid in pids:
             # One that the function has stopped itself must not be woken by this side later.
             if pid not in self._stopped and usage.state(pid) not in _STOPPED_ALREADY:
                 tree.kill(pid, signal.SIGSTOP)
-                self._stopped[pid] = usage.cpu_time_ns(pid)
+                self._stopped[pid] = usage.cpu_time_ns(pid), False
 
     def _go_on(self) -> None:
         for pid in self._stopped:

@@ -31,6 +31,8 @@ _SETUP_CPU_NS = 500_000_000
 _PARKED_CPU_NS = 50_000_000
 _TEMPLATE_CPU_NS = 50_000_000
 _CPU_OF_A_FORK_NS = 50_000_000
+# An environment that was just forked is known as soon as its report is read, which may wait.
+_REPORT_DUE_NS = 5 * _S
 
 
 class IdleUsage:
@@ -113,7 +115,7 @@ class _TemplateUsage:
         self._files = MemoryFiles(memfds)
         self._cpu = -1
         self._forks = 0
-        self._strangers: set[int] = set()
+        self._strangers: dict[int, int] = {}  # when they were first seen, by pid
         # Its memory is being moved into huge pages, for as long as INIT took at most.
         self._begin = now + (template.ready_at - template.made_at) + _S
 
@@ -122,14 +124,15 @@ class _TemplateUsage:
         pid = self._template.watched.pid
         if pid is None or now < self._begin:
             return ""
-        # One that is being forked or reaped at this moment is not there at the next look.
+        children = set(usage.children(pid))
+        self._template.former &= children
         strangers = {
             child
-            for child in usage.children(pid)
-            if child not in known and usage.state(child) not in (b"Z", b"X", b"")
+            for child in children - known - self._template.former
+            if usage.state(child) not in (b"Z", b"X", b"")
         }
-        stayed, self._strangers = strangers & self._strangers, strangers
-        if stayed:
+        self._strangers = {child: self._strangers.get(child, now) for child in strangers}
+        if any(now - since > _REPORT_DUE_NS for since in self._strangers.values()):
             return "it has started a process after INIT"
         cpu, forks = usage.cpu_time_ns(pid), self._template.forks
         used, forked = cpu - self._cpu, forks - self._forks

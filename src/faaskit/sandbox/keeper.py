@@ -10,10 +10,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import socket
 import subprocess
 import tempfile
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,11 @@ from faaskit.sandbox.launcher import interpreter_command
 from faaskit.sandbox.table import ROWS, Table, create
 
 __all__ = ["Keeper", "LauncherLostError"]
+
+
+_IN_FLIGHT_PATIENCE_S = 5.0
+_IN_FLIGHT_PAUSE_S = 0.02
+_raising_limit = threading.Lock()
 
 
 class LauncherLostError(SandboxError):
@@ -107,14 +114,48 @@ class Keeper:
         message = json.dumps(orders).encode()
         try:
             if descriptors:
-                socket.send_fds(self._control, [message], descriptors)
+                self._send_with(message, descriptors)
             else:
                 self._control.send(message)
             if urgent:
                 os.eventfd_write(self._bell, 1)
         except OSError as error:
+            if error.errno == errno.ETOOMANYREFS:
+                raise _too_many_in_flight() from error
             msg = "the launcher is gone: it was killed from outside, or its Invoker was closed"
             raise LauncherLostError(msg, step="send an order", errno=error.errno) from error
+
+    def _send_with(self, message: bytes, descriptors: Sequence[int]) -> None:
+        """
+        Send a message with descriptors, whatever this user's other processes have under way.
+
+        The kernel counts the descriptors that a user has sent and nobody has received, over all
+        processes, and compares the sum with the sender's soft limit of open files. A function
+        may hold as many as its own limit allows; so this one is at the hard limit for as long
+        as it sends. It does not stay there: ``select`` can't take a descriptor over 1,023.
+        """
+        give_up = time.monotonic() + _IN_FLIGHT_PATIENCE_S
+        while True:
+            try:
+                socket.send_fds(self._control, [message], descriptors)
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS or time.monotonic() > give_up:
+                    raise
+            else:
+                return
+            with _raising_limit:
+                soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+                try:
+                    socket.send_fds(self._control, [message], descriptors)
+                except OSError as error:
+                    if error.errno != errno.ETOOMANYREFS:
+                        raise
+                else:
+                    return
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            time.sleep(_IN_FLIGHT_PAUSE_S)  # until whoever holds them has received or lost them
 
     def take_row(self) -> int:
         """
@@ -150,3 +191,12 @@ class Keeper:
         self._closed = True
         self._control.close()
         self._process.returncode = 0  # not this process's child: there is nothing to wait for
+
+
+def _too_many_in_flight() -> SandboxError:
+    msg = (
+        "no environment could be ordered: other processes of this user have sent more descriptors "
+        "over sockets, not yet received, than this one's limit of open files allows; raise it "
+        "(ulimit -n), or end what holds them"
+    )
+    return SandboxError(msg, step="send an order", errno=errno.ETOOMANYREFS)

@@ -229,6 +229,9 @@ class Launcher:
                 env={sweep.MARKER: self._name},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
+                # Where the kernel shares the processors out among sessions first, a fork bomb in
+                # INIT then has no more than one that is alone.
+                start_new_session=True,
             )
         except OSError as error:
             watched.tell("sandbox", step=reports.STEPS[0], errno=error.errno)
@@ -480,6 +483,8 @@ class Launcher:
         self._by_row.pop(watched.row, None)
         self._forking.pop(watched.number, None)
         self._looks.pop(watched.number, None)
+        if watched.template is not None:
+            watched.template.former.update({watched.pid or 0, watched.init})
         watched.end()
         watched.put_away()
         self._clearing.clear_group(watched.group)
@@ -511,7 +516,7 @@ class Launcher:
             watched = next((w for w in self._environments.values() if w.pid == pid), None)
             if watched is not None:
                 # Its template was gone, so it came to this process.
-                watched.tell("sandbox", step="run", detail="its template was killed")
+                watched.tell("sandbox", step="run", detail=_ended_with(watched.template))
                 self._ended(watched, status)
             else:
                 orphans = True
@@ -537,7 +542,7 @@ class Launcher:
         for environment in list(self._environments.values()):
             # In a jail all ended with it, and nobody is left to tell of each.
             if environment.template is template and (template.jailed or environment.pid is None):
-                environment.tell("sandbox", step="run", detail="its template was killed")
+                environment.tell("sandbox", step="run", detail=_ended_with(template))
                 self._forget(environment)
         self._clearing.clear_group(watched.group)
         self._kill_orphans()
@@ -615,7 +620,8 @@ class Launcher:
         found = self._idle_usage.over(self._environments.values(), self._templates.values(), now)
         for watched, reason in list(found):
             if watched.template is None:
-                self._clearing.kill(watched)  # a template: the app asks for another one
+                self._templates[watched.number].end_reason = reason
+                self._clearing.kill(watched)  # the app asks for another one
             else:
                 self._condemn(watched, "busy", detail=reason)
 
@@ -695,6 +701,10 @@ def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
             return int(reports.CREDENTIALS.unpack(data[: reports.CREDENTIALS.size])[0])
     return 0
+
+
+def _ended_with(template: Template | None) -> str:
+    return f"its template ended: {template.end_reason}" if template else "its template ended"
 
 
 def _is_child_of(pid: int, template: Template | None) -> bool:

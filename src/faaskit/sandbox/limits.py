@@ -60,7 +60,8 @@ def limit_processes(*, jailed: bool) -> None:
         return
     there = 0 if jailed and _counts_by_namespace() else _user_total()
     hard = _lower(resource.RLIMIT_NPROC, there + _ALL_PROCESSES)
-    resource.setrlimit(resource.RLIMIT_NPROC, (min(there + PROCESSES, hard), hard))
+    # A few more than there may be: one that is over is noticed and ended, not only refused.
+    resource.setrlimit(resource.RLIMIT_NPROC, (min(there + PROCESSES + 64, hard), hard))
 
 
 def raise_processes() -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "page_tables",
     "parent_and_start",
     "peak_resident",
+    "processes_in_view",
     "reaped_cpu_time_ns",
     "resident",
     "state",
@@ -104,6 +105,14 @@ def mounts(pid: int) -> frozenset[bytes]:
 def page_tables(pids: list[int]) -> int:
     """Return the bytes of page tables of some processes; no resident set has them."""
     return sum(_number(_read(f"/proc/{pid}/status"), b"\nVmPTE:") * 1024 for pid in pids)
+
+
+def processes_in_view(pid: int) -> int:
+    """Return how many processes there are in the /proc that a jailed process sees; 0 if gone."""
+    try:
+        return sum(map(str.isdigit, os.listdir(f"/proc/{pid}/root/proc")))
+    except OSError:
+        return 0
 
 
 def has_pending(pid: int, number: int) -> bool:

@@ -128,7 +128,7 @@ class Watchdog:
 
     def _hold_memory(self, watched: Watched, pid: int, below: list[int], now: int) -> bool:
         """Return whether it may go on."""
-        if len(below) > limits.PROCESSES:
+        if len(below) > limits.PROCESSES or watched.is_crowded():
             return self._end_bomb(watched)
         group = watched.group
         if now >= watched.look_at_shared:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Template", "Watched"]
 
+_CROWD = 200  # processes, from which on it is counted before it is walked
+
 
 class Watched:
     """
@@ -74,6 +76,7 @@ class Watched:
         self.share: CpuShare | None = None
         self.late: tuple[str, dict[str, Any]] | None = None
         self.told = False
+        self._crowd = False
 
     def below(self) -> list[int]:
         """
@@ -84,7 +87,26 @@ class Watched:
         """
         if self.group is not None and self.group.lists_members:
             return [pid for pid in self.group.members() if pid != self.pid]
-        return [] if self.pid is None else usage.descendants(self.pid, limits.PROCESSES)
+        if self.pid is None or self.is_crowded():
+            return []
+        found = usage.descendants(self.pid, _CROWD)
+        if len(found) > _CROWD:
+            self._crowd = True
+            found = [] if self.is_crowded() else usage.descendants(self.pid, limits.PROCESSES)
+        return found
+
+    def is_crowded(self) -> bool:
+        """
+        Whether there are more processes in it than there may be.
+
+        On a host without priorities a thousand that compute leave the launcher a moment at a
+        time, and to walk them takes many. To count those of a pid namespace takes one.
+        """
+        if not self._crowd or not self.jailed:
+            return False
+        there = usage.processes_in_view(self.pid or 0)
+        self._crowd = there > _CROWD
+        return there > limits.PROCESSES
 
     def is_parked(self, table: Table) -> bool:
         """Whether it waits for an event, and nobody has claimed it."""
@@ -154,6 +176,8 @@ class Template:
         retired: Whether nothing more may be forked from it.
         reports_left: How many reports of it there may be.
         used_at: When an environment was last ordered of it, in monotonic ns.
+        former: Pids of its environments that are forgotten here, but may not be gone yet.
+        end_reason: Why it was killed, in words.
         forks: How many environments were ordered of it.
         mounts: Ids of what was mounted in there before INIT.
         made_at: When it was started, in monotonic ns.
@@ -172,6 +196,8 @@ class Template:
         self.retired = False
         self.reports_left = 0
         self.used_at = 0
+        self.former: set[int] = set()
+        self.end_reason = "it was killed"
         self.forks = 0
         self.mounts: frozenset[bytes] = frozenset()
         self.made_at = time.monotonic_ns()
