@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from faaskit.definition import FunctionConfig, shown
 from faaskit.exceptions import DefinitionError, SandboxError
 from faaskit.runtimes.promises import LIMITS
 
-__all__ = ["ACCEPT_VARIABLE", "accepted", "accepted_in", "refuse"]
+__all__ = ["ACCEPT_VARIABLE", "accepted", "accepted_in", "declared", "refusal"]
 
 ACCEPT_VARIABLE = "FAASKIT_ACCEPT"
 _DEFAULT_STORAGE_MB = 512
@@ -54,53 +54,52 @@ def _known(names: list[Any], source: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def refuse(
-    config: FunctionConfig,
-    unenforced: Mapping[str, str],
-    taken: frozenset[str],
-    *,
-    cpu_scaling: bool,
-    advice: str = "",
-) -> None:
+def declared(
+    config: FunctionConfig, unenforced: Container[str], *, cpu_scaling: bool
+) -> tuple[str, ...]:
     """
-    Raise if a function declares a limit that is neither enforced nor accepted.
+    Return the limits that a function declares and that can't be enforced.
 
     Args:
         config: The function's.
-        unenforced: The limits that can't be enforced, each with the reason.
-        taken: The limits that may go unenforced.
-        cpu_scaling: False if the Invoker is not to limit CPU.
-        advice: What would make the host enforce them.
-
-    Raises:
-        SandboxError: It names each such limit, the reason and the ways out.
+        unenforced: The names of limits that can't be enforced.
+        cpu_scaling: False if CPU is not to be limited.
     """
-    declared = _declared(config, cpu_scaling=cpu_scaling)
-    names = [name for name in LIMITS if name in unenforced and name in declared]
-    names = [name for name in names if name not in taken]
-    if not names:
-        return
-    reasons = "; ".join(f"{declared[name]} is not enforced: {unenforced[name]}" for name in names)
-    spelt = ", ".join(map(repr, names)) + ("," if len(names) == 1 else "")
+    given = {
+        "network": not config.network,
+        "readable": bool(config.readable),
+        # The default can't be told from the same number given.
+        "disk": config.ephemeral_storage != _DEFAULT_STORAGE_MB,
+        "memory": True,
+        "cpu": cpu_scaling,
+    }
+    return tuple(name for name in LIMITS if name in unenforced and given[name])
+
+
+def refusal(
+    config: FunctionConfig, names: Sequence[str], reasons: Mapping[str, str], advice: str = ""
+) -> SandboxError:
+    """
+    Return the error that names each limit, the reason and the ways out.
+
+    Args:
+        config: The function's.
+        names: The limits that it declares, that can't be enforced and were not accepted.
+        reasons: Why they can't be enforced.
+        advice: What would make the host enforce them.
+    """
+    spelt = {
+        "network": "network=False",
+        "readable": "readable=",
+        "disk": f"ephemeral_storage={config.ephemeral_storage}",
+        "memory": f"memory_size={config.memory_size}",
+        "cpu": f"the CPU share of memory_size={config.memory_size}",
+    }
+    facts = "; ".join(f"{spelt[name]} is not enforced: {reasons[name]}" for name in names)
     listed = ",".join(names)
     msg = (
-        f"function {config.name!r} can't be run with all its limits on this host: {reasons}. "
-        f"{advice}{' ' if advice else ''}To run it without: Invoker(accept=({spelt})), the "
+        f"function {config.name!r} can't be run with all its limits on this host: {facts}. "
+        f"{advice}{' ' if advice else ''}To run it without: Invoker(accept={tuple(names)!r}), the "
         f"environment variable {ACCEPT_VARIABLE}={listed}, or --accept {listed} of the command"
     )
-    raise SandboxError(msg, step="enforce the limits")
-
-
-def _declared(config: FunctionConfig, *, cpu_scaling: bool) -> dict[str, str]:
-    """Return the limits that a function declares, each as its user wrote it."""
-    declared = {"memory": f"memory_size={config.memory_size}"}
-    if not config.network:
-        declared["network"] = "network=False"
-    if config.readable:
-        declared["readable"] = "readable="
-    # The default can't be told from the same number given.
-    if config.ephemeral_storage != _DEFAULT_STORAGE_MB:
-        declared["disk"] = f"ephemeral_storage={config.ephemeral_storage}"
-    if cpu_scaling:
-        declared["cpu"] = f"the CPU share of memory_size={config.memory_size}"
-    return declared
+    return SandboxError(msg, step="enforce the limits")

@@ -27,7 +27,7 @@ from faaskit.exceptions import (
     PayloadError,
     SandboxError,
 )
-from faaskit.invoke.acceptance import ACCEPT_VARIABLE, accepted, accepted_in, refuse
+from faaskit.invoke.acceptance import ACCEPT_VARIABLE, accepted, accepted_in, declared, refusal
 from faaskit.invoke.concurrency import Concurrency, Need
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
 from faaskit.invoke.invocation import Access, Invocation
@@ -187,15 +187,16 @@ class Invoker:
         Raises:
             SandboxError: It names the limit, the reason and the ways out.
         """
-        unenforced = self._backend.unenforced
-        if unenforced:
-            refuse(
-                function.config,
-                unenforced,
-                self._accepted | _accepted_here(),
-                cpu_scaling=self.cpu_scaling,
-                advice=self._advice(),
-            )
+        unenforced, config = self._backend.unenforced, function.config
+        if not unenforced:
+            return
+        names = declared(config, unenforced, cpu_scaling=self.cpu_scaling)
+        if not names:
+            return
+        taken = self._accepted | _accepted_here()
+        refused = [name for name in names if name not in taken]
+        if refused:
+            raise refusal(config, refused, unenforced, self._advice())
 
     def _advice(self) -> str:
         if self._isolation != "process":

@@ -37,10 +37,8 @@ class Capacity:
 
 def capacity() -> Capacity:
     """Read it: some 20 small files of the kernel's, since a limit may change at any time."""
-    import psutil
-
     limits = cgroups.limits(_groups(), _read)
-    memory, cpus = int(psutil.virtual_memory().total), os.cpu_count() or 1
+    memory, cpus = _host_memory(_read("/proc/meminfo")), os.cpu_count() or 1
     allowed = float(_affinity() or cpus)
     return Capacity(
         memory_bytes=memory if limits.memory_bytes is None else min(memory, limits.memory_bytes),
@@ -55,6 +53,15 @@ def capacity() -> Capacity:
 def delegated_controllers() -> dict[str, tuple[str, ...]]:
     """Return the cgroup controllers that this process may use for groups of its own."""
     return cgroups.delegated(_groups(), _read, lambda folder: os.access(folder, os.W_OK))
+
+
+def _host_memory(meminfo: str) -> int:
+    # Not by sysconf alone: some containers are shown a /proc/meminfo of their own.
+    for line in meminfo.splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemTotal":
+            return int(value.split()[0]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _groups() -> tuple[cgroups.Group, ...]:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from faaskit import App, DefinitionError, Function, Invoker, SandboxError, function
 from faaskit.definition import FunctionConfig
-from faaskit.invoke.acceptance import accepted, accepted_in, refuse
+from faaskit.invoke.acceptance import accepted, accepted_in, declared, refusal
 from faaskit.runtimes.local import LocalBackend
 from faaskit.runtimes.promises import LIMITS
 
@@ -158,13 +158,11 @@ def test_cpu_that_is_not_to_be_scaled_is_not_declared() -> None:
 
 def test_disk_is_declared_where_it_is_not_the_default() -> None:
     """The default can't be told from the same number given."""
-
-    def check(config: FunctionConfig, unenforced: Mapping[str, str]) -> None:
-        refuse(config, unenforced, frozenset(), cpu_scaling=True)
-
-    check(FunctionConfig("f"), {"disk": "no way"})
-    with pytest.raises(SandboxError, match="ephemeral_storage=1024 is not enforced: no way"):
-        check(FunctionConfig("f", ephemeral_storage=1024), {"disk": "no way"})
+    given = FunctionConfig("f", ephemeral_storage=1024)
+    assert declared(given, ["disk"], cpu_scaling=True) == ("disk",)
+    assert declared(FunctionConfig("f"), ["disk"], cpu_scaling=True) == ()
+    error = refusal(given, ("disk",), {"disk": "no way"})
+    assert "ephemeral_storage=1024 is not enforced: no way. To run it without: " in str(error)
 
 
 def test_backend_must_tell_what_it_enforces() -> None:
@@ -248,6 +246,36 @@ def test_host_without_user_namespaces_refuses_what_it_can_not_enforce(tmp_path: 
     )
     assert ended.stdout.splitlines()[1] == "ran"
     assert ended.stdout.splitlines()[2].startswith("refused: ")
+
+
+NO_PROC = """
+    import plain_deeds
+    from faaskit import Invoker, SandboxError, function
+
+    act = function(plain_deeds.act, name="act")
+    try:
+        Invoker().invoke(act, 1)
+    except SandboxError as error:
+        print("refused:", error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /proc from a process")
+def test_host_without_proc_refuses_every_function(tmp_path: Path) -> None:
+    """Memory can't be measured there, and each function has a memory size."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(NO_PROC))
+    hide = 'mount -t tmpfs none /proc && exec "$@"'
+    ended = subprocess.run(
+        ["unshare", "-m", "sh", "-c", hide, "sh", sys.executable, str(script)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=100,
+    )
+    assert "refused: function 'act' can't be run" in ended.stdout, ended.stderr
+    assert "memory_size=128 is not enforced: the memory of a process can't be read" in ended.stdout
 
 
 COMMAND_MODULE = """
