@@ -161,20 +161,24 @@ MANY = """
 
     allocates = function(room_deeds.allocates, memory_size=128, timeout=60)
     with Invoker(sys.argv[1], cpu_scaling=False) as invoker:
-        events = [{"mb": 1, "seconds": 0.3}] * 40
-        ended = list(invoker.map(allocates, events, concurrency=40))
-    assert [one.status for one in ended] == ["ok"] * 40, ended
+        calls = int(sys.argv[2])
+        events = [{"mb": 1, "seconds": 0.2}] * calls
+        ended = list(invoker.map(allocates, events, concurrency=calls))
+    assert [one.status for one in ended] == ["ok"] * calls, ended
     print("all")
 """
 
 
 @LEVELS
-def test_calls_wait_for_processes_that_the_container_allows(tmp_path: Path, level: str) -> None:
-    """Forty at once are too many for it: some wait, and none fails."""
+@pytest.mark.parametrize("calls", [30, 100])
+def test_calls_wait_for_processes_that_the_container_allows(
+    tmp_path: Path, level: str, calls: int
+) -> None:
+    """Those at once are too many for it, a hundred also by their threads: none fails."""
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(MANY))
     with group("pids", max=70) as container:
-        assert run_in(container, sys.executable, str(script), level) == "all\n"
+        assert run_in(container, sys.executable, str(script), level, str(calls)) == "all\n"
 
 
 def test_cpus_are_those_of_the_affinity() -> None:

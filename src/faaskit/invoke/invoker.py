@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import sys
 import threading
 import time
 import uuid
@@ -134,7 +135,8 @@ class Invoker:
         _alive.add(self)
 
     def _begin(self) -> None:
-        self._concurrency = Concurrency(self._max_concurrency, RoomReader(), self._held_bytes)
+        self._room = RoomReader()
+        self._concurrency = Concurrency(self._max_concurrency, self._room, self._held_bytes)
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._submitted: weakref.WeakSet[Future[Invocation]] = weakref.WeakSet()
@@ -281,7 +283,8 @@ class Invoker:
             with self._lock:
                 self._refuse_closed()
                 if self._executor is None:
-                    self._executor = ThreadPoolExecutor(self._max_concurrency, "faaskit")
+                    workers = min(self._max_concurrency, self._room().threads or sys.maxsize)
+                    self._executor = ThreadPoolExecutor(workers, "faaskit")
                 self._submitted.add(future)
                 self._executor.submit(self._work, function, data, future, nested)
         except BaseException:

@@ -56,10 +56,13 @@ class Room:
     Attributes:
         memory_mb: For their memory sizes, and what their /tmp hold.
         calls: At most this many.
+        threads: At most this many threads of the app for calls, those that wait included; None
+            for no limit.
     """
 
     memory_mb: int
     calls: int
+    threads: int | None = None
 
 
 class RoomReader:
@@ -92,10 +95,13 @@ class RoomReader:
         return self._room
 
     def _of(self, found: Capacity) -> Room:
+        room = memory_mb(found.memory_bytes)
         calls = calls_at_once(open_files(), self._files_in_use)
-        if found.processes is not None:
-            calls = min(calls, processes_at_once(found.processes, self._processes_in_use))
-        return Room(memory_mb(found.memory_bytes), calls)
+        if found.processes is None:
+            return Room(room, calls)
+        calls = min(calls, processes_at_once(found.processes, self._processes_in_use))
+        # A cgroup counts threads, too. One more than can run waits, and says so in the log.
+        return Room(room, calls, threads=calls + 1)
 
 
 def memory_mb(memory_bytes: int) -> int:

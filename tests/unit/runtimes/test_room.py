@@ -44,6 +44,7 @@ class Host:
 def test_room_is_four_fifths_of_the_memory_of_this_process() -> None:
     """Not of the host's."""
     assert Host(capacity_of(300)).reader()().memory_mb == 240
+    assert Host(capacity_of(300)).reader()().threads is None
     assert memory_mb(300 * MB) == 240
 
 
@@ -68,7 +69,7 @@ def test_room_has_few_calls_where_processes_are_few() -> None:
     """What this process had already is off; what its calls use later is not counted twice."""
     host = Host(capacity_of(100_000, processes=200, in_use=18))
     room = host.reader()
-    assert room() == Room(80_000, processes_at_once(200, 18))
+    assert room() == Room(80_000, processes_at_once(200, 18), processes_at_once(200, 18) + 1)
     assert 1 <= room().calls <= 20
     host.found = capacity_of(100_000, processes=200, in_use=150)
     host.now += 2
