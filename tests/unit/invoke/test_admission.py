@@ -38,7 +38,9 @@ class Host:
 
 def start(concurrency: Concurrency, need: Need) -> threading.Thread:
     """Take room in a thread, as a call does."""
-    thread = threading.Thread(target=concurrency.take_room, args=(need,), kwargs={"nested": False})
+    thread = threading.Thread(
+        target=concurrency.take_room, args=(need,), kwargs={"nested": False}, daemon=True
+    )
     thread.start()
     return thread
 
@@ -151,7 +153,8 @@ def test_those_that_run_fit_the_room(
 
     pause = threading.Event()
     threads = [
-        threading.Thread(target=call, args=(need, lambda: pause.wait(0.002))) for need in needs
+        threading.Thread(target=call, args=(need, lambda: pause.wait(0.002)), daemon=True)
+        for need in needs
     ]
     for thread in threads:
         thread.start()

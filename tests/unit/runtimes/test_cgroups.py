@@ -107,6 +107,12 @@ def test_limits_of_version_1() -> None:
     assert found(V1, V1_MEMBERSHIP, files) == CgroupLimits(314_572_800, 1.5, 100, 7)
 
 
+def test_number_of_version_1_for_no_limit_is_none() -> None:
+    """The largest number of pages, in bytes."""
+    files = {"/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}
+    assert found(V1, V1_MEMBERSHIP, files) == CgroupLimits()
+
+
 def test_limits_of_version_2() -> None:
     """``memory.high`` counts too: over it the kernel stalls who allocates."""
     top = "/sys/fs/cgroup"

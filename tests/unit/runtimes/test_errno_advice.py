@@ -80,6 +80,13 @@ def test_any_report_is_an_error_of_bounded_length(facts: dict[str, Any]) -> None
     assert isinstance(error.step, str)
 
 
+@pytest.mark.parametrize("number", [0, -1, 4096, 2**80, True, "11", 11.0, None, [11]], ids=repr)
+def test_number_that_is_none_is_not_shown(number: Any) -> None:
+    """It is what an environment says."""
+    error = sandbox_error({"errno": number, "message": "a fault"}, "an environment", "fork")
+    assert (str(error), error.errno) == ("an environment could not fork: a fault", None)
+
+
 def test_failed_set_up_of_an_environment_names_what_to_do() -> None:
     """As it comes over the wire."""
     header = {
