@@ -94,11 +94,11 @@ class Invoker:
         isolation: ``"auto"`` is the best level that this host and version can give.
         cpu_scaling: Whether CPU follows memory, where the level holds it.
         max_concurrency: Of all functions together; over it a call is throttled.
-        backend: ``"local"``, or an object that makes environments.
         accept: Limits that may go unenforced where this host can't enforce them: some of
             ``"network"``, ``"readable"``, ``"disk"``, ``"memory"`` and ``"cpu"``. Those that the
             environment variable ``FAASKIT_ACCEPT`` names, with commas between them, are
             accepted too. A function that declares any other such limit is not run.
+        backend: ``"local"``, or an object that makes environments.
 
     Raises:
         DefinitionError: No such isolation, concurrency, backend or limit.
@@ -112,8 +112,8 @@ class Invoker:
         *,
         cpu_scaling: bool = True,
         max_concurrency: int = 1000,
-        backend: str | Backend = "local",
         accept: Collection[str] = (),
+        backend: str | Backend = "local",
     ) -> None:
         if current_link() is not None:
             msg = (
@@ -198,7 +198,9 @@ class Invoker:
         taken = self._accepted | _accepted_here()
         refused = [name for name in names if name not in taken]
         if refused:
-            raise refusal(config, refused, unenforced, self._advice())
+            other_level = {"network", "readable"}.intersection(refused)
+            advice = self._advice() if other_level else ""
+            raise refusal(config, refused, unenforced, advice)
 
     def _advice(self) -> str:
         if self._isolation != "process":

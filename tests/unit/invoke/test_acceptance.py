@@ -276,6 +276,7 @@ def test_host_without_proc_refuses_every_function(tmp_path: Path) -> None:
     )
     assert "refused: function 'act' can't be run" in ended.stdout, ended.stderr
     assert "memory_size=128 is not enforced: the memory of a process can't be read" in ended.stdout
+    assert "Isolation 'namespace'" not in ended.stdout  # which would be no help
 
 
 COMMAND_MODULE = """
