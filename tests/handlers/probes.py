@@ -47,6 +47,10 @@ class Held:
         """Have the handler return that word."""
         self._connection.sendall(word.encode())
 
+    def wait_word(self) -> str:
+        """Return what the handler says next."""
+        return self._connection.recv(64).decode()
+
     def wait_end(self) -> None:
         """Wait until its process is gone, and all that it forked."""
         assert self._connection.recv(1) == b""

@@ -10,7 +10,7 @@ from probes import family, wait_gone
 
 from faaskit import Invoker, function
 from faaskit.functions import Function
-from faaskit.sandbox.cgroups import homes
+from faaskit.sandbox.hierarchies import homes
 
 HOG: Function = function(cpu_hogs.hog, name="hog", memory_size=128, timeout=60)
 SECONDS = 3

@@ -11,7 +11,7 @@ from probes import family, wait_gone
 
 from faaskit import Invoker, function
 from faaskit.functions import Function
-from faaskit.sandbox.cgroups import homes
+from faaskit.sandbox.hierarchies import homes
 
 pytestmark = pytest.mark.timeout(120)
 

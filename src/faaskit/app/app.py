@@ -279,6 +279,7 @@ class App(Triggers):
 
         Raises:
             FaaskitError: Inside a function; or the app is running already.
+            SandboxError: This host can't enforce a limit of one of its functions.
         """
         self._refuse_inside("run()")
         if self._state.temporary:
@@ -311,9 +312,13 @@ class App(Triggers):
 
         Raises:
             FaaskitError: Inside a function; or the app is closed, or running already.
+            SandboxError: This host can't enforce a limit of one of its functions; before any
+                event is delivered.
         """
         self._refuse_inside("running()")
         self._refuse_closed()
+        for function in list(self._functions.values()):
+            self.invoker.check(function)
 
         def tell(invocation: Invocation) -> None:
             _log.info(

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parsed = _parser().parse_args(arguments)
     try:
+        _accept(getattr(parsed, "accept", ()))
         code = _command(parsed.command)(parsed)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -36,6 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"faaskit: {error}", file=sys.stderr)
         return _BAD_INPUT
     return code
+
+
+def _accept(names: Sequence[str]) -> None:
+    """Accept limits for every Invoker of this process, those of the user's modules included."""
+    if names:
+        from faaskit.invoke.acceptance import ACCEPT_VARIABLE, accepted_in
+
+        wanted = ",".join(names)
+        accepted_in(wanted, "--accept")
+        os.environ[ACCEPT_VARIABLE] = f"{wanted},{os.environ.get(ACCEPT_VARIABLE, '')}"
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
@@ -89,8 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     invoke.add_argument("--memory-size", type=int, metavar="MB", help="another than declared")
     invoke.add_argument("--timeout", type=int, metavar="S", help="another than declared")
     invoke.add_argument("--quiet", action="store_true", help="no log on standard error")
+    _add_accept(invoke)
     run = commands.add_parser("run", help="serve an App until Ctrl-C")
     run.add_argument("app", metavar="MODULE:APP")
+    _add_accept(run)
     policy = commands.add_parser("policy", help="the least that functions' roles must allow")
     policy.add_argument("app", metavar="MODULE:APP")
     policy.add_argument("--function", metavar="NAME", help="this one alone")
@@ -108,3 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what this host can hold")
     doctor.add_argument("--json", action="store_true")
     return parser
+
+
+def _add_accept(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="LIMIT[,LIMIT]",
+        help="run functions without this limit where the host can't enforce it: network, "
+        "readable, disk, memory, cpu",
+    )

@@ -10,12 +10,47 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
+
+from attrs import field, frozen
 
 from faaskit.exceptions import ThrottledError
+from faaskit.runtimes.room import Room
 
-__all__ = ["Concurrency"]
+__all__ = ["Concurrency", "Need"]
 
 _log = logging.getLogger(__name__)
+
+_MB = 1024 * 1024
+# What makes room may happen without anybody saying so: a function deletes files, or an
+# administrator raises a limit.
+_LOOK_AGAIN_S = 0.5
+
+
+@frozen
+class Need:
+    """
+    What one call may take of the host's memory.
+
+    Attributes:
+        memory_mb: Its memory size.
+        storage_mb: What its /tmp may hold, where that is memory; else 0.
+    """
+
+    memory_mb: int
+    storage_mb: int = 0
+
+
+@frozen(eq=False)
+class _Waiting:
+    """A call that waits its turn."""
+
+    need: Need
+    turn: threading.Event = field(factory=threading.Event)
+
+
+def _nothing() -> int:
+    return 0
 
 
 class Concurrency:
@@ -24,20 +59,24 @@ class Concurrency:
 
     Args:
         limit: Of all functions together.
-        room_mb: For the sum of the memory sizes of those that run at once.
-        most: How many may run at once.
+        room: Returns the room for those that run at once; may change from call to call.
+        held_bytes: Returns what the /tmp of all that run hold in memory now. Only asked where
+            there would not be room if all of them were full.
     """
 
-    def __init__(self, limit: int, room_mb: int, most: int) -> None:
+    def __init__(
+        self, limit: int, room: Callable[[], Room], held_bytes: Callable[[], int] = _nothing
+    ) -> None:
         self._limit = limit
-        self._room_mb = room_mb
-        self._most = most
+        self._room = room
+        self._held_bytes = held_bytes
         self._lock = threading.Lock()
         self._total = 0
         self._by_function: dict[str, int] = {}
         self._used_mb = 0
+        self._storage_mb = 0
         self._running = 0
-        self._queue: deque[tuple[int, threading.Event]] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._warned = False
 
     def enter(self, key: str, reserved: int | None) -> None:
@@ -73,70 +112,88 @@ class Concurrency:
             else:
                 del self._by_function[key]
 
-    def take_room(self, memory_size: int, *, nested: bool) -> None:
+    def take_room(self, need: Need, *, nested: bool) -> None:
         """
-        Take room for a memory size until ``give_room``, after waiting for one's turn.
+        Take room until ``give_room``, after waiting for one's turn.
 
         Args:
-            memory_size: In MB. One that is larger than all the room runs alone.
+            need: One that is larger than all the room runs alone.
             nested: Made by a function that holds room itself: waiting could be for ever,
                 because what would make room waits for this very call.
         """
-        turn = None
+        waiting = None
         with self._lock:
-            if nested or (not self._queue and self._fits(memory_size)):
-                self._add(memory_size)
+            if nested or (not self._queue and self._fits(need)):
+                self._add(need)
             else:
-                turn = threading.Event()
-                self._queue.append((memory_size, turn))
-        if turn is not None:
+                waiting = _Waiting(need)
+                self._queue.append(waiting)
+        if waiting is not None:
             self._warn()
-            self._await(memory_size, turn)
+            self._await(waiting)
 
-    def give_room(self, memory_size: int) -> None:
+    def give_room(self, need: Need) -> None:
         """Give it back, and let in who waits for it."""
         with self._lock:
-            self._add(-memory_size)
+            self._remove(need)
             if self._queue:
                 self._admit()
 
     def _warn(self) -> None:
         if not self._warned:
             self._warned = True
+            room = self._room()
             _log.warning(
-                "calls wait: %d run, and their memory sizes add up to %d MB; at once there may be "
-                "%d, as many as this process has files for (ulimit -n), and %d MB, four fifths of "
-                "this host's memory",
+                "calls wait: %d run, and their memory sizes add up to %d MB, with %d MB in their "
+                "/tmp; at once there may be %d, as many as this process has files (ulimit -n) and "
+                "processes for, and %d MB, four fifths of the memory that it may use",
                 self._running,
                 self._used_mb,
-                self._most,
-                self._room_mb,
+                self._held_bytes() // _MB,
+                room.calls,
+                room.memory_mb,
             )
 
-    def _await(self, memory_size: int, turn: threading.Event) -> None:
+    def _await(self, waiting: _Waiting) -> None:
         try:
-            turn.wait()
+            while not waiting.turn.wait(_LOOK_AGAIN_S):
+                with self._lock:
+                    self._admit()
         except BaseException:  # Ctrl-C while it waited
             with self._lock:
-                if turn.is_set():
-                    self._add(-memory_size)
+                if waiting.turn.is_set():
+                    self._remove(waiting.need)
                 else:
-                    self._queue.remove((memory_size, turn))
+                    self._queue.remove(waiting)
                 self._admit()
             raise
 
-    def _add(self, memory_size: int) -> None:
-        self._used_mb += memory_size
-        self._running += 1 if memory_size > 0 else -1
+    def _add(self, need: Need) -> None:
+        self._used_mb += need.memory_mb
+        self._storage_mb += need.storage_mb
+        self._running += 1
 
-    def _fits(self, memory_size: int) -> bool:
+    def _remove(self, need: Need) -> None:
+        self._used_mb -= need.memory_mb
+        self._storage_mb -= need.storage_mb
+        self._running -= 1
+
+    def _fits(self, need: Need) -> bool:
         if self._running == 0:
             return True
-        return self._running < self._most and self._used_mb + memory_size <= self._room_mb
+        room = self._room()
+        used_mb = self._used_mb + need.memory_mb
+        if self._running >= room.calls or used_mb > room.memory_mb:
+            return False
+        # There is room even if every /tmp were full. This is what most hosts see in most calls,
+        # and it costs no look at the files.
+        if used_mb + self._storage_mb <= room.memory_mb:
+            return True
+        return used_mb + self._held_bytes() / _MB <= room.memory_mb
 
     def _admit(self) -> None:
         # In the order of arrival: a large one is not overtaken for ever by small ones.
-        while self._queue and self._fits(self._queue[0][0]):
-            memory_size, turn = self._queue.popleft()
-            self._add(memory_size)
-            turn.set()
+        while self._queue and self._fits(self._queue[0].need):
+            waiting = self._queue.popleft()
+            self._add(waiting.need)
+            waiting.turn.set()

@@ -7,12 +7,13 @@ import functools
 import json
 import logging
 import os
+import sys
 import threading
 import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import Any, Protocol, cast
 
@@ -27,11 +28,13 @@ from faaskit.exceptions import (
     PayloadError,
     SandboxError,
 )
-from faaskit.invoke.concurrency import Concurrency
+from faaskit.invoke.acceptance import ACCEPT_VARIABLE, accepted, accepted_in, declared, refusal
+from faaskit.invoke.concurrency import Concurrency, Need
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
 from faaskit.invoke.invocation import Access, Invocation
 from faaskit.invoke.logs import LogBuffer
 from faaskit.names import log_group_name
+from faaskit.runtimes.capacity import capacity
 from faaskit.runtimes.contract import (
     Backend,
     Code,
@@ -46,17 +49,12 @@ from faaskit.runtimes.contract import (
     ServiceReply,
 )
 from faaskit.runtimes.link import current_link
-from faaskit.runtimes.room import calls_at_once, files_in_use, memory_mb, open_files
+from faaskit.runtimes.room import RoomReader
 
 __all__ = ["Invocable", "Invoker", "default_invoker"]
 
 _log = logging.getLogger(__name__)
 
-# What is not held at the level "process"; said once, when it first matters.
-_NOT_HELD = (
-    "isolation 'process': the total size of the temporary folder, network=False and what a "
-    "function may read on this host are not held; `faaskit doctor` says more"
-)
 _MB = 1024 * 1024
 _RECORDED_PERMISSIONS = 10_000
 _NAME_LENGTH = 128
@@ -96,10 +94,14 @@ class Invoker:
         isolation: ``"auto"`` is the best level that this host and version can give.
         cpu_scaling: Whether CPU follows memory, where the level holds it.
         max_concurrency: Of all functions together; over it a call is throttled.
+        accept: Limits that may go unenforced where this host can't enforce them: some of
+            ``"network"``, ``"readable"``, ``"disk"``, ``"memory"`` and ``"cpu"``. Those that the
+            environment variable ``FAASKIT_ACCEPT`` names, with commas between them, are
+            accepted too. A function that declares any other such limit is not run.
         backend: ``"local"``, or an object that makes environments.
 
     Raises:
-        DefinitionError: No such isolation, concurrency or backend.
+        DefinitionError: No such isolation, concurrency, backend or limit.
         SandboxError: An explicit isolation that can't be given here.
         FaaskitError: Inside a function.
     """
@@ -110,6 +112,7 @@ class Invoker:
         *,
         cpu_scaling: bool = True,
         max_concurrency: int = 1000,
+        accept: Collection[str] = (),
         backend: str | Backend = "local",
     ) -> None:
         if current_link() is not None:
@@ -123,15 +126,17 @@ class Invoker:
         self.cpu_scaling = cpu_scaling
         self._max_concurrency = _positive(max_concurrency, "max_concurrency")
         self._made = _checked_backend(backend)
-        self._host_vcpus = os.cpu_count() or 1
+        self._accepted = accepted(accept)
+        _accepted_here()  # a misspelt name is an error now, not in the first call
+        self._host_vcpus = capacity().cpus
         self._said_vcpus = False
         self._bill = Bill()
         self._begin()
         _alive.add(self)
 
     def _begin(self) -> None:
-        room = memory_mb(), calls_at_once(open_files(), files_in_use())
-        self._concurrency = Concurrency(self._max_concurrency, *room)
+        self._room = RoomReader()
+        self._concurrency = Concurrency(self._max_concurrency, self._room, self._held_bytes)
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._submitted: weakref.WeakSet[Future[Invocation]] = weakref.WeakSet()
@@ -166,10 +171,48 @@ class Invoker:
             if self._made is None:
                 from faaskit.runtimes.local import LocalBackend
 
-                if self.isolation == "process":
-                    _say_once()
+                if self.isolation != "namespace" and self._wanted == "auto":
+                    _warn_of_process()
                 self._made = LocalBackend(jailed=self.isolation == "namespace")
             return self._made
+
+    def _held_bytes(self) -> int:
+        return 0 if self._made is None else self._made.held_bytes()
+
+    def check(self, function: Invocable) -> None:
+        """
+        Check that each limit of a function is enforced here, or accepted. Runs nothing.
+
+        Args:
+            function: A Function.
+
+        Raises:
+            SandboxError: It names the limit, the reason and the ways out.
+        """
+        unenforced, config = self._backend.unenforced, function.config
+        if not unenforced:
+            return
+        names = declared(config, unenforced, cpu_scaling=self.cpu_scaling)
+        if not names:
+            return
+        taken = self._accepted | _accepted_here()
+        refused = [name for name in names if name not in taken]
+        if refused:
+            other_level = {"network", "readable"}.intersection(refused)
+            advice = self._advice() if other_level else ""
+            raise refusal(config, refused, unenforced, advice)
+
+    def _advice(self) -> str:
+        if self._isolation != "process":
+            return ""
+        if self._wanted == "process":
+            return "Isolation 'namespace' enforces more: Invoker(isolation='auto')."
+        from faaskit.runtimes.host import jail_problem
+
+        return (
+            f"Isolation 'namespace' enforces more, and this host can't give it ({jail_problem()}); "
+            "`faaskit doctor` says what to change."
+        )
 
     @property
     def closed(self) -> bool:
@@ -209,7 +252,8 @@ class Invoker:
         Raises:
             PayloadError: The event can't be sent.
             ThrottledError: Over a concurrency limit.
-            SandboxError: faaskit or the host failed; nothing is billed.
+            SandboxError: faaskit or the host failed, or the host can't enforce one of the
+                function's limits; nothing is billed.
             DefinitionError: The function's code can't travel.
         """
         data = _encode(event, function.name)
@@ -241,7 +285,8 @@ class Invoker:
             with self._lock:
                 self._refuse_closed()
                 if self._executor is None:
-                    self._executor = ThreadPoolExecutor(self._max_concurrency, "faaskit")
+                    workers = min(self._max_concurrency, self._room().threads or sys.maxsize)
+                    self._executor = ThreadPoolExecutor(workers, "faaskit")
                 self._submitted.add(future)
                 self._executor.submit(self._work, function, data, future, nested)
         except BaseException:
@@ -332,8 +377,10 @@ class Invoker:
 
         Raises:
             InvocationError: INIT fails.
+            SandboxError: As for ``invoke``.
         """
         _positive(count, "count")
+        self.check(function)
         limits, code = self._limits(function.config), function.code()
         self._backend.keep_ready(code, limits, count)
         environments: list[Environment] = []
@@ -373,7 +420,9 @@ class Invoker:
         self._refuse_closed()
         nested = self._nested()
         config = function.config
-        self._concurrency.take_room(config.memory_size, nested=nested > 0)
+        self.check(function)
+        need = _need_of(config.memory_size, config.ephemeral_storage)
+        self._concurrency.take_room(need, nested=nested > 0)
         try:
             self._depth.value = nested + 1
             environment = self._backend.acquire(function.code(), self._limits(config))
@@ -387,7 +436,7 @@ class Invoker:
             raise
         finally:
             self._depth.value = nested
-            self._concurrency.give_room(config.memory_size)
+            self._concurrency.give_room(need)
         self._bill.record(function.name, invocation.status, invocation.meter)
         if self.on_end is not None:
             self.on_end(invocation)
@@ -407,7 +456,7 @@ class Invoker:
     def _say_vcpus(self, config: FunctionConfig) -> None:
         self._said_vcpus = True
         _log.warning(
-            "function %r: memory_size=%d comes with %.2f vCPUs on AWS, and this host has %d; it "
+            "function %r: memory_size=%d comes with %.2f vCPUs on AWS, and this host has %g; it "
             "will be slower here when it uses them all",
             config.name,
             config.memory_size,
@@ -453,6 +502,7 @@ atexit.register(_close_all)
 
 # The same object for the same limits: it is looked up by its hash several times in a call.
 _limits_of = functools.lru_cache(maxsize=1024)(Limits)
+_need_of = functools.lru_cache(maxsize=1024)(Need)
 
 
 class _Run:
@@ -677,9 +727,12 @@ def _checked(wanted: object) -> str:
 def _checked_backend(wanted: Any) -> Backend | None:
     if wanted == "local":
         return None
-    if hasattr(wanted, "acquire"):
+    if all(hasattr(wanted, name) for name in ("acquire", "unenforced", "held_bytes")):
         return cast("Backend", wanted)  # told apart by what it has
-    msg = f"backend {wanted!r} is none; pass 'local', or an object that makes environments"
+    msg = (
+        f"unknown backend {wanted!r}: pass 'local', or an object with acquire, keep_ready, close, "
+        "unenforced and held_bytes"
+    )
     raise DefinitionError(msg)
 
 
@@ -700,13 +753,22 @@ def _with_progress(invocations: Iterator[Invocation], events: Any) -> Iterator[I
     return iter(tqdm(invocations, total=total, unit="call"))
 
 
-_said = threading.Event()
+def _accepted_here() -> frozenset[str]:
+    # Read when it matters: the command and notebooks may set it after an Invoker was made.
+    return accepted_in(os.environ.get(ACCEPT_VARIABLE, ""))
 
 
-def _say_once() -> None:
-    if not _said.is_set():
-        _said.set()
-        _log.warning(_NOT_HELD)
+_warned = threading.Event()
+
+
+def _warn_of_process() -> None:
+    """Say once that functions are less isolated; a limit that they declare is refused."""
+    if not _warned.is_set():
+        _warned.set()
+        _log.warning(
+            "this host can't give isolation 'namespace': functions run at 'process', as this user "
+            "and with its files; `faaskit doctor` says why, and lists the gaps"
+        )
 
 
 _default: Invoker | None = None

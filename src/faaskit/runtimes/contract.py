@@ -289,6 +289,13 @@ class Environment(Protocol):
 class Backend(Protocol):
     """Where environments come from. Thread-safe."""
 
+    @property
+    def unenforced(self) -> Mapping[str, str]:
+        """The limits of functions that it can't enforce at all, by name, with the reasons."""
+
+    def held_bytes(self) -> int:
+        """Return the memory that the /tmp of running environments hold; not of the disk's."""
+
     def acquire(self, code: Code, limits: Limits) -> Environment:
         """Return an environment of that code. Nothing is waited for here."""
 

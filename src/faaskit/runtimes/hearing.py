@@ -24,6 +24,7 @@ from faaskit.runtimes.contract import (
     ServiceReply,
     Usage,
 )
+from faaskit.runtimes.errno_advice import sandbox_error
 from faaskit.runtimes.reading import Used
 from faaskit.sandbox import wire
 from faaskit.sandbox.handler import RESPONSE_LIMIT
@@ -141,8 +142,7 @@ class Hearing:
             raise LauncherLostError(msg, step="run")
         ending = facts["ending"]
         if ending == "sandbox":
-            msg = f"the sandbox failed: {facts.get('detail') or facts.get('step')}"
-            raise SandboxError(msg, step=facts.get("step", "run"), errno=facts.get("errno"))
+            raise sandbox_error(facts, "the sandbox", "run")
         payload = b""
         if self._answer is not None and ending != "out_of_memory":
             ending, payload = self._answer
@@ -241,5 +241,4 @@ def setup_failed(payload: bytes) -> SandboxError:
         facts, _ = wire.split_message(payload)
     except wire.WireError:
         facts = {}
-    msg = f"an environment could not {facts.get('step', 'be set up')}: {facts.get('message', '?')}"
-    return SandboxError(msg, step=str(facts.get("step")), errno=facts.get("errno"))
+    return sandbox_error(facts, "an environment", "be set up")

@@ -14,12 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import psutil
 from attrs import frozen
 
-from faaskit.runtimes.cgroups import usable
+from faaskit.runtimes.capacity import capacity, delegated_controllers
 from faaskit.sandbox import launcher, sweep
-from faaskit.sandbox.cgroups import homes
+from faaskit.sandbox.hierarchies import homes
 
 __all__ = ["Host", "jail_problem", "probe", "supported"]
 
@@ -32,7 +31,11 @@ class Host:
     Facts of this host.
 
     Attributes:
-        memory_mb: Of the host.
+        cpus: How many this process may use: its affinity, and its cgroups' quotas.
+        memory_mb: How much this process may use: its cgroups' limits count.
+        host_cpus: How many there are.
+        host_memory_mb: How much there is.
+        processes: How many this process's cgroups allow; None for no limit.
         open_files: How many descriptors this process may have.
         temporary_mb: Free where environments have their folders.
         pids_group: Whether processes can be counted by a cgroup.
@@ -46,8 +49,11 @@ class Host:
     system: str
     python: str
     root: bool
-    cpus: int
+    cpus: float
     memory_mb: int
+    host_cpus: int
+    host_memory_mb: int
+    processes: int | None
     open_files: int
     temporary_mb: int
     pids_group: bool
@@ -63,12 +69,16 @@ def probe() -> Host:
     mb = 1024 * 1024
     tried = _trial() if supported() else {}
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = capacity()
     return Host(
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         root=os.geteuid() == 0,
-        cpus=psutil.cpu_count() or 1,
-        memory_mb=psutil.virtual_memory().total // mb,
+        cpus=found.cpus,
+        memory_mb=found.memory_bytes // mb,
+        host_cpus=found.host_cpus,
+        host_memory_mb=found.host_memory_bytes // mb,
+        processes=found.processes,
         open_files=soft,
         temporary_mb=shutil.disk_usage(tempfile.gettempdir()).free // mb,
         pids_group=any("pids" in controllers for _, controllers, _ in homes()),
@@ -76,7 +86,7 @@ def probe() -> Host:
         landlock=int(tried.get("landlock", 0)),
         pidfd=bool(tried.get("pidfd")),
         subreaper=bool(tried.get("subreaper")),
-        cgroups=usable(),
+        cgroups=delegated_controllers(),
     )
 
 

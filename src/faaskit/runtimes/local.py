@@ -14,11 +14,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from attrs import evolve
 
 from faaskit.exceptions import SandboxError
+from faaskit.runtimes.capacity import capacity
 from faaskit.runtimes.contract import (
     Code,
     Event,
@@ -29,6 +30,8 @@ from faaskit.runtimes.contract import (
     RunCancelledError,
     ServiceReply,
 )
+from faaskit.runtimes.errno_advice import sandbox_error
+from faaskit.runtimes.facts import read_facts
 from faaskit.runtimes.hearing import (
     Hearing,
     log_of,
@@ -39,8 +42,10 @@ from faaskit.runtimes.hearing import (
 from faaskit.runtimes.hints import hint
 from faaskit.runtimes.opened import private_folders
 from faaskit.runtimes.pool import Ahead, StaleError, Template
+from faaskit.runtimes.promises import unenforced
 from faaskit.runtimes.reading import Reading
 from faaskit.runtimes.room import READY_MAX, open_files, ready_at_once
+from faaskit.runtimes.storage_use import Mounted, StorageUse
 from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper, LauncherLostError
 from faaskit.sandbox.line import Item, Line, Message, Text, Verdict
@@ -71,8 +76,11 @@ class LocalBackend:
         self, *, jailed: bool = False, idle_s: float = 300.0, most_ready: int | None = None
     ) -> None:
         self.jailed = jailed
+        self.unenforced: Mapping[str, str] = unenforced(
+            read_facts("namespace" if jailed else "process")
+        )
         self._idle_s = idle_s
-        self._most_ready = most_ready or ready_at_once(open_files())
+        self._most_ready = most_ready or ready_at_once(open_files(), capacity())
         self._begin()
         _alive.add(self)
 
@@ -82,6 +90,8 @@ class LocalBackend:
         self._templates: dict[Code, Template] = {}
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
         self._numbers = itertools.count(1)
+        self.running: set[LocalEnvironment] = set()
+        self._storage_use = StorageUse(self._mounted)
         self._closed = False
 
     @property
@@ -96,6 +106,15 @@ class LocalBackend:
     def keep_ready(self, code: Code, limits: Limits, count: int) -> None:  # noqa: ARG002  # all limits share a template
         """Have at least ``count`` environments ready from now on."""
         self.template(code).keep_ready(count)
+
+    def held_bytes(self) -> int:
+        """Return the memory that the /tmp of running environments hold."""
+        # At "process" it is a folder, on a disk as a rule.
+        return self._storage_use() if self.jailed else 0
+
+    def _mounted(self) -> Iterator[Mounted]:
+        for environment in list(self.running):
+            yield environment.mounted()
 
     def close(self) -> None:
         """End every process; none is left when this returns."""
@@ -165,11 +184,8 @@ class LocalBackend:
         try:
             line = Line(message_limits(limits))
         except OSError as error:
-            msg = (
-                f"no pipes for another environment: {error.strerror}; "
-                "this process has too many files open (ulimit -n)"
-            )
-            raise SandboxError(msg, step="open pipes", errno=error.errno) from error
+            facts = {"errno": error.errno}
+            raise sandbox_error(facts, "an environment", "open pipes") from error
         self._lines.add(line)
         return next(self._numbers), line
 
@@ -209,6 +225,14 @@ class LocalEnvironment:
         self._finished = False
         self.init_duration_ms: float | None = None
         self.log_stream_name = ""
+
+    def mounted(self) -> Mounted:
+        """Return its /tmp; from any thread, and also when it has just ended."""
+        template, ahead = self._template, self._ahead
+        pid = 0
+        if template is not None and template.keeper is not None and ahead is not None:
+            pid = template.keeper.table.pid[ahead.row]
+        return Mounted(pid, self._limits.ephemeral_storage * _MB)
 
     def prepare(self) -> Iterator[Event]:
         """Run INIT if nobody has, and wait until this environment is parked."""
@@ -292,8 +316,9 @@ class LocalEnvironment:
             raise LauncherLostError(msg, step="send the event")
         if facts["ending"] == "sandbox":
             template.discard()
-        msg = f"no environment: {facts.get('detail') or facts['ending']}"
-        error = SandboxError(msg, step=facts.get("step", "fork"), errno=facts.get("errno"))
+        else:
+            facts = {**facts, "detail": facts.get("detail") or f"it ended ({facts['ending']})"}
+        error = sandbox_error(facts, "an environment", "fork")
         if facts.get("final"):
             raise error
         raise StaleError(error)
@@ -321,6 +346,7 @@ class LocalEnvironment:
         template, ahead = self._template, self._ahead
         assert template is not None
         assert ahead is not None
+        self._backend.running.add(self)
         try:
             yield from self._run(template, ahead, request)
         except LauncherLostError:
@@ -330,6 +356,7 @@ class LocalEnvironment:
             template.discard()
             raise
         finally:
+            self._backend.running.discard(self)
             self._drop()
 
     def _run(self, template: Template, ahead: Ahead, request: Request) -> Iterator[Event]:

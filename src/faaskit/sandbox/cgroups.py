@@ -14,134 +14,17 @@ import contextlib
 import errno
 import os
 from collections import deque
-from typing import NamedTuple
 
+from .hierarchies import homes, turned_on
 from .limits import PROCESSES
 
-__all__ = ["Group", "Groups", "Hierarchy", "hierarchies", "homes", "remove_group"]
-
-CONTROLLERS = ("pids", "memory", "cpu")
+__all__ = ["Group", "Groups", "remove_group"]
 
 _PERIOD_US = 20_000
 _LEAST_QUOTA_US = 1000  # the kernel takes no less
 # What a former environment may leave charged to a group that the next one gets: pages of files
 # that it was the first to read, which the kernel takes back when they are in the way.
 _LEFT_CHARGED = 16 * 1024 * 1024
-
-
-class Hierarchy(NamedTuple):
-    """
-    One mounted hierarchy, and this process's group in it.
-
-    Attributes:
-        version: 1 or 2.
-        controllers: Of version 1 those of this hierarchy; of version 2 none: its files tell.
-        mount: Where it is mounted.
-        folder: This process's group in it.
-    """
-
-    version: int
-    controllers: frozenset[str]
-    mount: str
-    folder: str
-
-
-def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
-    """
-    Return the hierarchies that show this process's group.
-
-    Args:
-        mountinfo: The text of ``/proc/self/mountinfo``.
-        membership: The text of ``/proc/self/cgroup``.
-    """
-    paths: dict[str, str] = {}
-    for line in membership.splitlines():
-        _, names, path = line.split(":", 2)
-        for name in names.split(","):
-            paths[name] = path
-    found: list[Hierarchy] = []
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        root, mount = before.split(" ")[3:5]
-        kind, _, options = after.split(" ", 2)
-        flags = frozenset(options.split(","))
-        controllers = frozenset[str]()
-        if kind == "cgroup":
-            controllers = flags & paths.keys()
-        names_of_path = sorted(controllers) if kind == "cgroup" else [""] * (kind == "cgroup2")
-        path = next((paths[name] for name in names_of_path if name in paths), "")
-        # A container may see a part of the hierarchy alone, whose root is its own group.
-        if not path or (root != "/" and not f"{path}/".startswith(f"{root}/")):
-            continue
-        below = path if root == "/" else path[len(root) :]
-        folder = (_unescaped(mount) + below).rstrip("/")
-        found.append(Hierarchy(1 + (kind == "cgroup2"), controllers, _unescaped(mount), folder))
-    return found
-
-
-def _unescaped(path: str) -> str:
-    # mountinfo writes blanks and their like in octal.
-    for code, text in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        path = path.replace(code, text)
-    return path
-
-
-def homes() -> list[tuple[Hierarchy, frozenset[str], str]]:
-    """
-    Return where this process may make groups: the hierarchy, its controllers, the folder.
-
-    Under version 2 a group that has processes can have no groups with controllers below it,
-    but at the root. So the nearest folder above is taken whose controllers are on, or can be
-    turned on, and between which and this process's group the latter's processes may be moved.
-    """
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mountinfo = file.read()
-        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            found = hierarchies(mountinfo, file.read())
-    except OSError:
-        return []
-    usable: list[tuple[Hierarchy, frozenset[str], str]] = []
-    for hierarchy in found:
-        if hierarchy.version == 1:
-            wanted = hierarchy.controllers & set(CONTROLLERS)
-            if wanted and os.access(hierarchy.folder, os.W_OK):
-                usable.append((hierarchy, wanted, hierarchy.folder))
-            continue
-        folder, controllers = _delegated(hierarchy)
-        if controllers:
-            usable.append((hierarchy, controllers, folder))
-    return usable
-
-
-def _delegated(hierarchy: Hierarchy) -> tuple[str, frozenset[str]]:
-    folder = hierarchy.folder
-    best: tuple[str, frozenset[str]] = ("", frozenset())
-    while folder.startswith(hierarchy.mount):
-        if not all(os.access(path, os.W_OK) for path in (folder, f"{folder}/cgroup.procs")):
-            break
-        controllers = _turned_on(folder, CONTROLLERS)
-        if len(controllers) > len(best[1]) and ("memory" in controllers or not best[0]):
-            best = folder, controllers
-        if folder == hierarchy.mount:
-            break
-        folder = os.path.dirname(folder)
-    return best
-
-
-def _turned_on(folder: str, wanted: tuple[str, ...]) -> frozenset[str]:
-    """Return which of the controllers are on for the groups below a folder, now if need be."""
-    try:
-        on = frozenset(_read(f"{folder}/cgroup.subtree_control").split())
-        there = frozenset(_read(f"{folder}/cgroup.controllers").split())
-    except OSError:
-        return frozenset()
-    for name in wanted:
-        if name in there - on:
-            with contextlib.suppress(OSError):
-                _write(f"{folder}/cgroup.subtree_control", f"+{name}")
-                on |= {name}
-    return on & frozenset(wanted)
 
 
 def _read(path: str) -> str:
@@ -434,7 +317,7 @@ class Groups:
             try:
                 os.mkdir(folder)
                 if hierarchy.version == 2:  # noqa: PLR2004
-                    controllers = _turned_on(folder, tuple(sorted(controllers)))  # noqa: PLW2901
+                    controllers = turned_on(folder, tuple(sorted(controllers)))  # noqa: PLW2901
             except OSError:
                 continue  # a read-only mount looks writable to root: there are none here
             for controller in controllers:

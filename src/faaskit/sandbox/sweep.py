@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 
-from . import cgroups, tree, usage
+from . import cgroups, hierarchies, tree, usage
 
 __all__ = ["MARKER", "main", "own_name", "owner_is_gone", "sweep"]
 
@@ -58,7 +58,7 @@ def sweep(temporary: str) -> None:
             continue
         if ours:
             subprocess.run(["rm", "-rf", "--", entry.path], check=False)
-    for _, _, home in cgroups.homes():
+    for _, _, home in hierarchies.homes():
         for entry in os.scandir(home):
             if owner_is_gone(entry.name) and entry.is_dir():
                 _remove_group(entry.path)

@@ -124,8 +124,12 @@ def test_doctor_tells_what_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["works"] is True
     assert [promise["number"] for promise in report["promises"]] == list(range(1, 11))
     assert report["level"] == ("process" if report["why_not_namespace"] else "namespace")
-    disk = report["promises"][4]["held"]
-    assert disk == ("held" if report["level"] == "namespace" else "in part")
+    disk = report["promises"][4]["state"]
+    assert disk == ("held" if report["level"] == "namespace" else "held with gaps")
+    for level, facts in report["levels"].items():
+        limits = {one["limit"]: one["state"] for one in facts["limits"]}
+        assert list(limits) == ["network", "readable", "disk", "memory", "cpu"]
+        assert (limits["readable"] == "held") == (level == "namespace")
 
 
 SHOP = """

@@ -13,6 +13,7 @@ import pytest
 from faaskit import AccessDeniedError, App, Function, Invoker, allow, function
 from faaskit.invoke.concurrency import Concurrency
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure
+from faaskit.runtimes.room import Room
 
 pytestmark = pytest.mark.timeout(50)
 
@@ -108,7 +109,7 @@ def test_nested_calls_never_wait_for_the_room_that_they_hold() -> None:
     second = make("loose-second")
     first = calling("loose-first", second, allow("lambda:InvokeFunction", on=second), timeout=30)
     with Invoker() as narrow:
-        narrow._concurrency = Concurrency(1000, room_mb=128, most=1)
+        narrow._concurrency = Concurrency(1000, lambda: Room(memory_mb=128, calls=1))
         futures = [narrow.submit(first, number) for number in range(2)]
         results = [future.result(timeout=20) for future in futures]
     assert [result.result()[2] for result in results] == [0, 1]

@@ -11,7 +11,6 @@ from typing import Any
 
 import init_deeds
 import plain_deeds
-import psutil
 import pytest
 from probes import Lifeline, Script
 
@@ -76,8 +75,8 @@ def test_cancelled_while_it_waits_for_room_it_never_runs(lifeline: Lifeline) -> 
     """A call that waits its turn for the host's memory is taken out of it."""
     large = ACT.with_config(memory_size=10_240)
     held = {"do": "holds", "port": lifeline.port}
-    room_mb = psutil.virtual_memory().total * 0.8 / 1024**2
     with Invoker() as fresh:
+        room_mb = fresh._room().memory_mb  # of this host, or of the container that the test is in
         running = [fresh.submit(large, held) for _ in range(max(1, int(room_mb // 10_240)))]
         holders = [lifeline.next() for _ in running]
         waiting = fresh.submit(large, held)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,9 @@ from probes import Script
 from faaskit import Invocation, Invoker, function
 from faaskit.billing import Meter
 from faaskit.definition import MB_PER_VCPU, MEMORY_SIZE_RANGE_MB
-from faaskit.invoke.concurrency import Concurrency
+from faaskit.invoke.concurrency import Concurrency, Need
+from faaskit.runtimes.capacity import capacity
+from faaskit.runtimes.room import Room
 
 pytestmark = pytest.mark.timeout(50)
 
@@ -51,20 +52,21 @@ def test_a_little_is_not_told(throttled_ms: float) -> None:
 
 def test_waiting_for_room_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """The first call that waits says why; the next ones wait without a word."""
-    concurrency = Concurrency(limit=10, room_mb=200, most=9)
+    concurrency = Concurrency(10, lambda: Room(memory_mb=200, calls=9))
+    need = Need(150)
 
     def call() -> None:
-        concurrency.take_room(150, nested=False)
-        concurrency.give_room(150)
+        concurrency.take_room(need, nested=False)
+        concurrency.give_room(need)
 
     for _ in range(2):
         with caplog.at_level(logging.WARNING):
             waiting = threading.Thread(target=call)
-            concurrency.take_room(150, nested=False)
+            concurrency.take_room(need, nested=False)
             waiting.start()
             while not concurrency._queue:  # until it does wait
                 assert waiting.is_alive()
-            concurrency.give_room(150)
+            concurrency.give_room(need)
             waiting.join()
     (record,) = caplog.records
     assert "1 run, and their memory sizes add up to 150 MB" in record.getMessage()
@@ -104,7 +106,7 @@ def invoker() -> Iterator[Invoker]:
 
 
 @pytest.mark.skipif(
-    (os.cpu_count() or 1) * MB_PER_VCPU >= MEMORY_SIZE_RANGE_MB[1],
+    capacity().cpus * MB_PER_VCPU >= MEMORY_SIZE_RANGE_MB[1],
     reason="this host has as many CPUs as AWS gives the largest function",
 )
 def test_a_host_with_fewer_cpus_is_named(
@@ -121,4 +123,4 @@ def test_a_host_with_fewer_cpus_is_named(
     (record,) = caplog.records
     assert "'large'" in record.getMessage()
     assert "5.79 vCPUs on AWS" in record.getMessage()
-    assert f"this host has {os.cpu_count()};" in record.getMessage()
+    assert f"this host has {capacity().cpus:g};" in record.getMessage()

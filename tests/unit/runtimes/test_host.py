@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from attrs import evolve
 
 from faaskit.runtimes.advice import advice
-from faaskit.runtimes.cgroups import mounted, usable
 from faaskit.runtimes.host import probe
-from faaskit.runtimes.promises import findings
 from faaskit.runtimes.room import calls_at_once
-
-MOUNTS = """\
-cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0
-cgroup /sys/fs/cgroup/pids cgroup ro,relatime,pids 0 0
-cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0
-cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0
-tmpfs /tmp tmpfs rw 0 0
-"""
-MEMBERSHIP = """\
-8:pids:/jobs
-4:cpu,cpuacct:/jobs/mine
-1:name=systemd:/
-0::/user.slice/mine
-"""
-
-
-def test_each_hierarchy_has_its_group() -> None:
-    """A read-only mount and one without a controller are none that a process can use."""
-    assert list(mounted(MOUNTS, MEMBERSHIP)) == [
-        ("v1", "cpu", "/sys/fs/cgroup/cpu,cpuacct/jobs/mine"),
-        ("v1", "cpuacct", "/sys/fs/cgroup/cpu,cpuacct/jobs/mine"),
-        ("v2", "", "/sys/fs/cgroup/unified/user.slice/mine"),
-    ]
-
-
-def test_what_is_not_delegated_is_no_controller() -> None:
-    """A version without controllers is there all the same."""
-    kinds = {line.split()[2] for line in Path("/proc/self/mounts").read_text().splitlines()}
-    found = usable(lambda _: False)
-    assert set(found) == {"v1": "cgroup", "v2": "cgroup2"}.keys() & {
-        {"cgroup": "v1", "cgroup2": "v2"}[kind] for kind in kinds & {"cgroup", "cgroup2"}
-    }
-    assert not any(found.values())
 
 
 def test_the_facts_were_tried() -> None:
@@ -58,9 +22,18 @@ def test_the_facts_were_tried() -> None:
 
 def test_advice_is_for_this_host() -> None:
     """Many files, many CPUs and no refusal leave one fact to know."""
-    large = evolve(probe(), open_files=1 << 20, cpus=64)
+    large = evolve(
+        probe(),
+        open_files=1 << 20,
+        cpus=64,
+        host_cpus=64,
+        memory_mb=125_000,
+        host_memory_mb=125_000,
+        processes=None,
+    )
     (about_memory,) = advice(large, 100_000, "")
     assert "781 calls of 128 MB, 97 of 1 GB" in about_memory
+    assert "four fifths of this host's" in about_memory
     small = evolve(large, open_files=256, cpus=2, root=False, user_namespaces=False)
     files, _, cpus, namespaces = advice(small, 100_000, "EPERM")
     assert "about 16 calls at once" in files
@@ -82,7 +55,21 @@ def test_some_calls_can_run_whatever_there_is() -> None:
     assert calls_at_once(1024, in_use=100) == 75
 
 
-def test_every_promise_is_found_at_every_level() -> None:
-    """Ten, in their order."""
-    for level in ("process", "namespace"):
-        assert [one.number for one in findings(probe(), level)] == list(range(1, 11))
+def test_advice_names_limits_of_a_container() -> None:
+    """The limit, what the host has, and how to raise it."""
+    host = evolve(
+        probe(),
+        open_files=1 << 20,
+        cpus=1.5,
+        host_cpus=8,
+        memory_mb=300,
+        host_memory_mb=24_105,
+        processes=100,
+    )
+    processes, memory, cpus = advice(host, 240, "")
+    assert "allows 100 processes and threads" in processes
+    assert "--pids-limit" in processes
+    assert "240 MB, four fifths of the 300 MB that this process's cgroup allows" in memory
+    assert "this host has 24,105 MB" in memory
+    assert "1.5 of this host's 8 CPUs" in cpus
+    assert "2,653 MB" in cpus
