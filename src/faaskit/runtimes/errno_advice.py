@@ -9,7 +9,10 @@ from typing import Any
 
 from faaskit.exceptions import SandboxError
 
-__all__ = ["ADVICE", "sandbox_error"]
+__all__ = ["ADVICE", "PASSING", "sandbox_error"]
+
+# Limits of this user's or this host's that others may be at, and leave again.
+PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.ETOOMANYREFS})
 
 ADVICE: Mapping[int, str] = {
     errno.EAGAIN: (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from faaskit.runtimes.capacity import capacity, delegated_controllers
+from faaskit.runtimes.errno_advice import PASSING, sandbox_error
 from faaskit.sandbox import launcher, sweep
 from faaskit.sandbox.hierarchies import homes
 
@@ -103,8 +105,20 @@ def jail_problem() -> str:
     Return why isolation "namespace" can't be given here; empty where it can.
 
     Tried once in a process of its own, which takes some 50 ms.
+
+    Raises:
+        SandboxError: It could not be tried, for something that this host is short of now. To
+            take that for a "no" would run functions with less isolation than they could have.
     """
-    return str(_trial()["problem"])
+    facts = _trial()
+    if facts.get("errno") in PASSING:
+        _trial.cache_clear()
+        raise sandbox_error(
+            {"errno": facts["errno"], "detail": str(facts["problem"])},
+            "the sandbox",
+            "try isolation 'namespace'",
+        )
+    return str(facts["problem"])
 
 
 @functools.cache
@@ -122,8 +136,10 @@ def _trial() -> dict[str, Any]:
             timeout=_PROBE_TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return {"problem": str(error)}
+    except OSError as error:
+        return {"problem": str(error), "errno": error.errno}
+    except subprocess.TimeoutExpired as error:
+        return {"problem": str(error), "errno": errno.EAGAIN}
     finally:
         shutil.rmtree(place, ignore_errors=True)
     try:

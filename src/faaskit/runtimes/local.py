@@ -30,7 +30,7 @@ from faaskit.runtimes.contract import (
     RunCancelledError,
     ServiceReply,
 )
-from faaskit.runtimes.errno_advice import sandbox_error
+from faaskit.runtimes.errno_advice import PASSING, sandbox_error
 from faaskit.runtimes.facts import read_facts
 from faaskit.runtimes.hearing import (
     Hearing,
@@ -57,6 +57,8 @@ _PARK_TIMEOUT_S = 15
 # To get an environment that is there until it has the event. All that were ready may have
 # been killed from outside.
 _ATTEMPTS = 10
+_FIRST_PAUSE_S = 0.01
+_LONGEST_PAUSE_S = 1.0
 
 
 class LocalBackend:
@@ -245,16 +247,31 @@ class LocalEnvironment:
                 attempts += stale.counts
                 if attempts == _ATTEMPTS:
                     raise stale.error from None
+                self._pause(stale.error, attempts)
             except LauncherLostError:
                 self._lose()
                 attempts += 1
                 if attempts == _ATTEMPTS or self._backend.closed:
                     raise
+            except SandboxError as error:
+                self._drop()
+                attempts += 1
+                if error.errno not in PASSING or attempts == _ATTEMPTS:
+                    raise
+                self._pause(error, attempts)
             except BaseException:
                 self._drop()
                 raise
             else:
                 return
+
+    def _pause(self, error: SandboxError, attempts: int) -> None:
+        """Wait before another attempt, where the host was short of something for the moment."""
+        if error.errno in PASSING:
+            # None of the function's code has run: it is safe to try again.
+            time.sleep(min(_FIRST_PAUSE_S * 2**attempts, _LONGEST_PAUSE_S))
+        if self._cancelled:
+            raise RunCancelledError
 
     def _prepare(self) -> Iterator[Event]:
         template = self._template = self._backend.template(self._code)

@@ -103,6 +103,10 @@ class Group:
         for folder in {folder for _, folder in self._folders.values()}:
             remove_group(folder)
 
+    def exists(self) -> bool:
+        """Return whether its folders are there."""
+        return all(os.path.isdir(folder) for _, folder in self._folders.values())
+
     @property
     def counts_memory(self) -> bool:
         """Whether the kernel limits its memory."""
@@ -333,8 +337,11 @@ class Groups:
         """
         if not self._parents:
             return None
-        if self._free:
-            return self._free.popleft()
+        while self._free:
+            group = self._free.popleft()
+            if group.exists():
+                return group
+            self.discard(group)  # somebody has removed it
         number, self._made = self._made, self._made + 1
         folders: dict[str, tuple[int, str]] = {}
         for controller, (version, parent) in self._parents.items():

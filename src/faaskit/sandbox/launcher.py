@@ -77,7 +77,10 @@ def _start_sweep(temporary: str) -> int:
     """
     folder = os.path.dirname(os.path.abspath(__file__))
     command = [*interpreter_command(folder, "sweep"), temporary]
-    return os.posix_spawn(command[0], command, {})
+    try:
+        return os.posix_spawn(command[0], command, {})
+    except OSError:  # this user may have no more processes now; another launcher will sweep
+        return 0
 
 
 class Launcher:
@@ -418,14 +421,18 @@ class Launcher:
         watched = template.watched
         if template.greeted:
             return
-        template.greeted = True
         if watched.pid is None:
             watched.pid, watched.pidfd = pid, os.pidfd_open(pid)
         if watched.group is not None:
-            for door in watched.group.doors:
-                os.write(door, str(pid).encode())
+            try:
+                for door in watched.group.doors:
+                    os.write(door, str(pid).encode())
+            except OSError as error:
+                template.failure = "move a template to its cgroups", error.errno or 0
+                raise
         elif template.jailed:
             template.mounts = usage.mounts(pid)
+        template.greeted = True
         template.link.send(b"go")
 
     def _init_made(self, watched: Watched, pid: int) -> None:

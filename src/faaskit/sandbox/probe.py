@@ -31,7 +31,7 @@ def main() -> None:
     os.waitpid(tried, 0)
     said = os.read(report, 1 << 16).decode()
     facts = {
-        "problem": json.loads(said) if said else "the trial ended without a word",
+        **(json.loads(said) if said else {"problem": "the trial ended without a word"}),
         "landlock": landlock.abi(),
         "pidfd": _works(lambda: os.close(os.pidfd_open(os.getpid()))),
         "subreaper": _works(kernel.adopt_orphans),
@@ -66,7 +66,7 @@ def _try(place: str, tell: int) -> None:
         kernel.setns(own, kernel.CLONE_NEWPID)
         os.waitpid(child, 0)
     except OSError as error:
-        _say(keep, f"could not {step}: {error}")
+        _say(keep, f"could not {step}: {error}", error.errno)
     os._exit(0)
 
 
@@ -79,10 +79,10 @@ def _try_environment(tell: int) -> None:
         step = "give up rights"
         inside.give_up_rights()
     except OSError as error:
-        _say(tell, f"could not {step}: {error}")
+        _say(tell, f"could not {step}: {error}", error.errno)
     _say(tell, "")
 
 
-def _say(tell: int, problem: str) -> None:
-    os.write(tell, json.dumps(problem).encode())
+def _say(tell: int, problem: str, number: int | None = None) -> None:
+    os.write(tell, json.dumps({"problem": problem, "errno": number}).encode())
     os._exit(0)
