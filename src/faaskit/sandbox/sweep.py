@@ -27,9 +27,10 @@ def _namespace() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read(8)
-    except OSError:  # hidden in some containers, which are as long as their pid namespace
-        boot = "0"
-    return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
+        pids = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # without /proc nothing is swept either: no process's end can be seen
+        return "0-0"
+    return f"{boot}-{pids}"
 
 
 def own_name() -> str:
