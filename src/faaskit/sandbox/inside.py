@@ -62,6 +62,9 @@ class Channel:
         self._decoder = wire.Decoder()
         self._assembler = wire.Assembler({wire.REQUEST: _BODY_LIMIT, wire.REPLY: _BODY_LIMIT})
         self._turn = _thread.allocate_lock()
+        # The app holds one message under way and refuses a second: a thread in the middle of
+        # a large call must not be interrupted by the result.
+        self._writing = _thread.allocate_lock()
         self._calls = 0
 
     def receive(self) -> tuple[int, int, bytes] | None:
@@ -78,13 +81,15 @@ class Channel:
 
     def send(self, kind: int, number: int, header: Mapping[str, Any], body: bytes = b"") -> None:
         """Write a message, whole."""
-        for frame in wire.encode_message(kind, number, header, body):
-            self._write(frame)
+        with self._writing:
+            for frame in wire.encode_message(kind, number, header, body):
+                self._write(frame)
 
     def send_plain(self, kind: int, payload: bytes) -> None:
         """Write a message that has no header."""
-        for frame in wire.encode(kind, 0, payload):
-            self._write(frame)
+        with self._writing:
+            for frame in wire.encode(kind, 0, payload):
+                self._write(frame)
 
     def _write(self, frame: bytes) -> None:
         view = memoryview(frame)
