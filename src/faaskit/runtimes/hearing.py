@@ -55,7 +55,7 @@ def message_limits(limits: Limits) -> dict[int, int]:
     """Return the largest message of each kind that an environment may send."""
     return {
         wire.READY: 0,
-        wire.INIT_DONE: 64,
+        wire.INIT_DONE: wire.REASON_LIMIT,
         wire.RESULT: RESPONSE_LIMIT,
         wire.ERROR: RESPONSE_LIMIT,
         # A body can't be larger than what the function can hold.

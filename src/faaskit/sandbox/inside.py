@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import handler as contract
-from . import kernel, landlock, wire
+from . import inherited_state, kernel, landlock, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -219,6 +219,8 @@ def run(
     pipes: tuple[int, int, int],
     group: int,
     introduce: Callable[[], None],
+    *,
+    files: tuple[inherited_state.OpenFile, ...],
 ) -> NoReturn:
     """
     Be an environment, from just after the fork to the end.
@@ -229,6 +231,7 @@ def run(
         pipes: Descriptors of the event, the reply and the log.
         group: Descriptor of the ``cgroup.procs`` file to join, or -1.
         introduce: Ties this process's life to the template's, and tells the launcher of it.
+        files: Of INIT, to be opened again here.
     """
     incoming, outgoing, log = pipes
     step = "start"
@@ -247,6 +250,10 @@ def run(
         else:
             os.mkdir(setup.folder, 0o700)
         _enter_folder(setup)
+        if files:
+            # While it still has the rights with which INIT has opened them.
+            step = "open the files of INIT again"
+            inherited_state.reopen(files)
         step = "set the limits"
         resource.setrlimit(resource.RLIMIT_DATA, (setup.data_limit, setup.data_limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (setup.file_limit, setup.file_limit))

@@ -35,6 +35,7 @@ __all__ = [
     "FRAME_LIMIT",
     "INIT_DONE",
     "READY",
+    "REASON_LIMIT",
     "REPLY",
     "REQUEST",
     "RESULT",
@@ -50,11 +51,14 @@ __all__ = [
 ]
 
 FRAME_LIMIT = 256 * 1024
+REASON_LIMIT = 2000  # of the text in INIT_DONE, in bytes
 
 REQUEST = 1  # app to environment: the event
 REPLY = 2  # app to environment: the answer to a call
 READY = 3  # environment to app: parked
-INIT_DONE = 4  # environment to app: INIT ran here (no snapshot), the handler comes next
+# Environment to app: INIT ran, in an environment the handler comes next. What a template sends
+# with it is a text: what INIT left that can't be copied.
+INIT_DONE = 4
 RESULT = 5  # environment to app: the handler returned
 ERROR = 6  # environment to app: the handler, or INIT, raised
 CALL = 7  # environment to app: a service call
