@@ -524,6 +524,23 @@ def connects_to_abstract(event: Any) -> Any:
 
 
 @_deed
+def connects_to_path(event: Any) -> Any:
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(event["path"])
+
+
+@_deed
+def talks_to_itself_by_path(event: Any) -> Any:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as line:
+        server.bind("/tmp/itself")
+        server.listen()
+        line.connect("/tmp/itself")
+        server.accept()[0].sendall(b"hello")
+        os.unlink("/tmp/itself")
+        return line.recv(16).decode()
+
+
+@_deed
 def opens_a_raw_socket(event: Any) -> Any:
     socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close()
 

@@ -6,11 +6,13 @@ After each the next invocation is as the first was: nothing of it is there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ import escapes
 import pytest
 from probes import family, wait_gone
 
-from faaskit import App, Invocation, Invoker, function
+from faaskit import App, Invocation, Invoker, exceptions, function
 from faaskit.functions import Function
+from faaskit.sandbox import landlock
 
 ESCAPE: Function = function(escapes.attempt, name="escape", memory_size=256, timeout=20)
 SHORT = ESCAPE.with_config(timeout=1)
@@ -431,3 +434,40 @@ def test_an_abstract_socket_is_out_of_reach(invoker: Invoker) -> None:
         server.bind(f"\0{name}")
         server.listen()
         assert tried(invoker, "connects_to_abstract", name=name) == ["refused", "EPERM"]
+
+
+@pytest.fixture
+def service() -> Iterator[Path]:
+    """A server on a socket in a folder, which everybody may write to."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        Path(folder).chmod(0o755)
+        server.bind(f"{folder}/service")
+        server.listen()
+        Path(folder, "service").chmod(0o777)
+        yield Path(folder, "service")
+
+
+def test_a_socket_that_is_readable_is_refused_without_network(
+    invoker: Invoker, service: Path
+) -> None:
+    """A read-only mount keeps nobody from writing to it."""
+    made = SHUT.with_config(readable=(str(service),))
+    with pytest.raises(exceptions.DefinitionError, match="which is a socket"):
+        invoker.invoke(made, {"do": "connects_to_path", "path": str(service)})
+
+
+def test_a_socket_in_a_readable_folder_is_out_of_reach_or_told(
+    invoker: Invoker, service: Path
+) -> None:
+    """Without network: by Landlock from Linux 7.1 on; before, a warning names the socket."""
+    made = SHUT.with_config(readable=(str(service.parent),))
+    held = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
+    warned = (
+        contextlib.nullcontext()
+        if held
+        else pytest.warns(RuntimeWarning, match=f"sockets lie in folders .*{service}.*Linux")
+    )
+    with warned:
+        found = tried(invoker, "connects_to_path", by=made, path=str(service))
+    assert found == (["refused", "EACCES"] if held else ["did", None])
+    assert tried(invoker, "talks_to_itself_by_path", by=made) == ["did", "hello"]

@@ -17,9 +17,10 @@ from typing import Any
 
 from attrs import frozen
 
+from faaskit.exceptions import DefinitionError
 from faaskit.runtimes.contract import Code
 
-__all__ = ["Opened", "keep_private", "open_for", "private_folders"]
+__all__ = ["Opened", "keep_private", "open_for", "private_folders", "sockets_in_reach"]
 
 _TASK_ROOT = "/var/task"  # AWS's; the view has such a folder
 _FRESH = ("/tmp", "/dev", "/proc", "/var/task")  # noqa: S108  # its name in there
@@ -28,6 +29,9 @@ _SHUT = frozenset(
     f"/{name}"
     for name in ("etc", "home", "mnt", "opt", "root", "run", "srv", "tmp", "var", "var/tmp")
 )
+
+# Of a line of /proc/net/unix: address, references, protocol, flags, type, state, inode, path.
+_FIELDS = 7
 
 _lock = threading.Lock()
 _private: set[str] = set()
@@ -77,6 +81,9 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
     Args:
         code: Of the function.
         covers: From ``private_folders``.
+
+    Raises:
+        DefinitionError: It has no network, and is to read a socket.
     """
     binds: dict[str, str] = {}
     root = code.environment["LAMBDA_TASK_ROOT"]
@@ -95,6 +102,13 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         binds.setdefault(prefix, _place_of(prefix, False, len(binds)))
     moves: dict[str, str] = {}
     for path in code.readable:
+        if not code.network and Path(path).is_socket():
+            msg = (
+                f"function {code.function_name!r} has network=False, and readable has {path!r}, "
+                "which is a socket: whoever may read it can write to the service behind it. Take "
+                "it out of readable, or give the function the network"
+            )
+            raise DefinitionError(msg)
         place = binds.setdefault(path, _place_of(path, False, len(binds)))
         if place != path:
             moves[place] = path  # it is looked for where it is named
@@ -112,6 +126,19 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         task_root=_TASK_ROOT if root in shut else binds.get(root, _TASK_ROOT),
         executable=executable,
     )
+
+
+def sockets_in_reach(opened: Opened, listing: str) -> list[str]:
+    """
+    Return the sockets with a name that lie in what is opened to a function.
+
+    Args:
+        opened: To the function.
+        listing: The text of ``/proc/net/unix``: each bound socket of this host.
+    """
+    fields = (line.split(maxsplit=_FIELDS) for line in listing.splitlines()[1:])
+    paths = {found[_FIELDS] for found in fields if len(found) > _FIELDS}
+    return sorted(path for path in paths if path.startswith("/") and opened.shows(path))
 
 
 def _place_of(path: str, is_root: bool, number: int) -> str:

@@ -185,6 +185,7 @@ class Setup:
         disk_limit: Of ``/tmp`` in a jail, in bytes.
         memory_limit: Of ``/dev/shm`` in a jail, in bytes.
         moves: Pairs of a path in the view and where it is looked for, on a fresh file system.
+        network: Whether it has the host's.
         environment: Variables that differ from the template's.
     """
 
@@ -197,6 +198,7 @@ class Setup:
         "jailed",
         "memory_limit",
         "moves",
+        "network",
         "number",
     )
 
@@ -205,6 +207,7 @@ class Setup:
         self.number: int = facts["number"]
         self.jailed = jailed
         self.moves: list[list[str]] = [] if jail is None else jail["moves"]
+        self.network: bool = True if jail is None else jail["network"]
         self.folder: str = "/tmp" if jailed else facts["folder"]
         self.data_limit: int = facts["data_limit"]
         self.file_limit: int = facts["file_limit"]
@@ -261,7 +264,7 @@ def run(
         _reseed()
         if setup.jailed:
             step = "give up its rights"
-            give_up_rights()
+            give_up_rights(network=setup.network)
         step = "warm up"
         rehearse()
         channel = Channel(incoming, outgoing)
@@ -313,14 +316,19 @@ def mount_fresh(disk_limit: int, memory_limit: int, moves: list[list[str]]) -> N
         kernel.mount(source, target, "", kernel.MS_BIND | kernel.MS_REC)
 
 
-def give_up_rights() -> None:
-    """Have this process and its descendants do less than its template may; for good."""
+def give_up_rights(*, network: bool) -> None:
+    """
+    Restrict this process and its descendants to less than its template may do, for good.
+
+    Args:
+        network: Whether it may talk to others than itself.
+    """
     # In this order: a process under Landlock can't mount, and one that may still gain
     # privileges can't put itself under it.
     kernel.forbid_new_privileges()
     version = landlock.abi()
     if version:
-        landlock.restrict(version, ("/tmp", "/dev/shm"), ("/dev", "/proc"))
+        landlock.restrict(version, ("/tmp", "/dev/shm"), ("/dev", "/proc"), network=network)
     kernel.drop_capabilities()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faaskit.exceptions import DefinitionError
 from faaskit.runtimes.contract import Code
-from faaskit.runtimes.opened import Opened, open_for
+from faaskit.runtimes.opened import Opened, open_for, sockets_in_reach
 
 
 @pytest.fixture
@@ -99,3 +102,32 @@ def test_shows(tmp_path: Path) -> None:
     found = opened(tmp_path / "link")
     assert found.shows(str(tmp_path / "project" / ".faaskit"))
     assert not found.shows(str(tmp_path / "projects"))
+
+
+@pytest.fixture
+def service() -> Iterator[Path]:
+    """Return the path of a socket on which somebody listens; a short one, as they must be."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/service")
+        server.listen()
+        yield Path(folder, "service")
+
+
+def test_a_socket_is_not_readable_without_network(service: Path) -> None:
+    """It is refused by name; with the network a function may talk to whom it likes."""
+    with pytest.raises(DefinitionError, match=r"readable has '.*/service', which is a socket"):
+        opened("/usr/lib", readable=(str(service),), network=False)
+    assert str(service) in binds(opened("/usr/lib", readable=(str(service),)))
+    folder = str(service.parent)
+    assert folder in binds(opened("/usr/lib", readable=(folder,), network=False))
+
+
+def test_sockets_in_what_is_opened_are_found(service: Path) -> None:
+    """As the host lists them; those without a name, and those elsewhere, are not."""
+    listing = Path("/proc/net/unix").read_text()
+    assert f" {service}\n" in listing
+    shown = opened("/usr/lib", readable=(str(service.parent),), network=False)
+    assert sockets_in_reach(shown, listing) == [str(service)]
+    assert sockets_in_reach(opened("/usr/lib", network=False), listing) == []
+    odd = f"Num\n0: 2 0 10000 1 1 5\n0: 2 0 0 1 1 6 @a\n0: 2 0 0 2 1 7 {service.parent}/a b\n"
+    assert sockets_in_reach(shown, odd) == [f"{service.parent}/a b"]
