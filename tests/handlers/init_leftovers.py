@@ -325,6 +325,28 @@ def memory_database() -> Callable[[], Any]:
 
 
 @_left
+def closed_in_a_hook() -> Callable[[], Any]:
+    import snapshot_restore_py as hooks  # type: ignore[import-untyped]
+
+    open_now = list(socket.socketpair())
+
+    def close() -> None:
+        while open_now:
+            open_now.pop().close()
+
+    hooks.register_before_snapshot(close)
+    hooks.register_after_restore(lambda: open_now.extend(socket.socketpair()))
+
+    def use() -> Any:
+        one, other = open_now
+        seen = _drained(one.fileno())
+        other.send(b"xx")
+        return seen
+
+    return use
+
+
+@_left
 def numerical_library() -> Callable[[], Any]:
     import numpy as np
 

@@ -25,6 +25,7 @@ STATELESS = [
     "place",
     "garbage",
     "memory_database",
+    "closed_in_a_hook",
     "numerical_library",
 ]
 
@@ -116,6 +117,14 @@ def test_a_snapshot_has_what_can_be_opened_again(invoker: Invoker, data: Path, w
         "folder": 0,
     }
     assert first.payload == [wanted.get(what, first.payload[0]), 1]
+
+
+def test_nothing_is_warned_of_without_a_snapshot(invoker: Invoker, data: Path) -> None:
+    """Whoever declares snapshot=False knows that INIT runs in each call."""
+    made = leaving("temporary_file", data).with_config(snapshot=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [invoker.invoke(made).payload for _ in range(2)] == [[0, 1]] * 2
 
 
 def test_a_file_that_is_gone_on_the_disk_is_opened_again(invoker: Invoker, data: Path) -> None:
