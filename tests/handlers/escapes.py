@@ -253,6 +253,39 @@ def keeps_a_key(event: Any) -> Any:
     return _syscall(248, b"user", b"left", b"secret", 6, -4)
 
 
+@_deed
+def finds_its_session_keyring(event: Any) -> Any:
+    return session_keyring()
+
+
+def session_keyring() -> int:
+    """Return the id of this process's session keyring (KEYCTL_GET_KEYRING_ID, of x86-64)."""
+    return _syscall(250, 0, -3, 0)
+
+
+@_deed
+def calls_by_the_32_bit_door(event: Any) -> Any:
+    result = call_32_bit(event["number"])
+    if result < 0:
+        raise OSError(-result, "int 0x80")
+    return result
+
+
+def call_32_bit(number: int) -> int:
+    """Make a system call by ``int 0x80`` with its arguments 0; return what the kernel says."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    # push rbx; mov eax, number; xor ebx, ecx, edx, esi, edi; int 0x80; pop rbx; ret
+    zero = b"\x31\xdb\x31\xc9\x31\xd2\x31\xf6\x31\xff"
+    code.write(b"\x53\xb8" + struct.pack("<I", number) + zero + b"\xcd\x80\x5b\xc3")
+    here = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    return int(ctypes.CFUNCTYPE(ctypes.c_int)(here)())
+
+
+@_deed
+def makes_a_socket(event: Any) -> Any:
+    socket.socket(event["family"], event.get("kind", socket.SOCK_STREAM)).close()
+
+
 # Mounts
 
 

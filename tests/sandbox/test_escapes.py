@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import escapes
+import hostile_init
 import pytest
 from probes import family, wait_gone
 
@@ -263,6 +265,54 @@ def test_what_takes_a_right_is_refused(invoker: Invoker, do: str, event: Any) ->
 def test_a_call_that_would_get_around_is_not_answered(invoker: Invoker, number: int) -> None:
     """Keys outlive a process; bpf, io_uring and their like are ways into the kernel."""
     assert tried(invoker, "calls", number=number) == ["refused", "ENOSYS"]
+
+
+def test_filter_holds_by_the_32_bit_door(invoker: Invoker) -> None:
+    """``int 0x80`` takes the numbers of i386: add_key, keyctl, getpid, io_uring_setup."""
+    if not _has_a_32_bit_door():
+        pytest.skip("this kernel or processor takes no call by int 0x80")
+    for number in (286, 288, 20, 425):
+        assert tried(invoker, "calls_by_the_32_bit_door", number=number) == ["refused", "ENOSYS"]
+
+
+def _has_a_32_bit_door() -> bool:
+    # In a process of its own, which is killed where there is none.
+    ran = subprocess.run(
+        [sys.executable, "-c", "import escapes; print(escapes.call_32_bit(20) > 0)"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+        timeout=60,
+    )
+    return platform.machine() == "x86_64" and ran.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("family", [17, 38, 40, 44], ids=["packet", "alg", "vsock", "xdp"])
+@pytest.mark.parametrize("by", [ESCAPE, SHUT], ids=["network", "none"])
+def test_sockets_of_rare_families_are_refused(invoker: Invoker, by: Function, family: int) -> None:
+    """A vsock reaches the hypervisor, whatever the network namespace."""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        refused = tried(invoker, "makes_a_socket", by=by, family=family, kind=kind)
+        assert refused == ["refused", "EAFNOSUPPORT"]
+
+
+def test_init_gives_handlers_no_user_namespaces(invoker: Invoker) -> None:
+    """INIT has capabilities in its own user namespace, and may set that one's limit."""
+    for attack in ("", "give users back"):
+        made = function(
+            hostile_init.make_user_namespace, name="users", environment={"ATTACK": attack}
+        )
+        assert invoker.invoke(made).result() == "EPERM"
+
+
+def test_session_keyring_is_not_the_apps() -> None:
+    """The second wall, shown at the level that has no filter."""
+    own = escapes.session_keyring()
+    with Invoker("process") as plain:
+        did, other = plain.invoke(ESCAPE, {"do": "finds_its_session_keyring"}).result()
+    assert did == "did"
+    assert other not in {0, own}
 
 
 def test_no_key_is_kept(invoker: Invoker) -> None:

@@ -133,9 +133,11 @@ def test_a_signal_is_told(invoker: Invoker, event: Any, number: int, words: str)
     [
         {"do": "closes_everything", "from": 0},
         {"do": "closes_everything", "from": 3},
+        {"do": "closes_everything", "from": 0, "stay": True},
+        {"do": "closes_everything", "from": 3, "stay": True},
         {"do": "writes_garbage_everywhere"},
     ],
-    ids=["closes all", "closes all but 0 to 2", "garbage"],
+    ids=["closes all", "closes all but 0 to 2", "and stays", "and stays, but 0 to 2", "garbage"],
 )
 def test_without_its_channel_it_has_exited(invoker: Invoker, event: Any) -> None:
     """Who breaks the channel to the app gave no result; it is no fault of the sandbox."""

@@ -97,7 +97,7 @@ def _shut_in(tell: int, *, network: bool) -> None:
     kernel.tie_to_parent(0)
     # A user namespace of the function's own would give it more of the kernel to try.
     _write("/proc/sys/user/max_user_namespaces", "0")
-    seccomp.forbid()
+    seccomp.install()
 
 
 def _map_self(inside: tuple[int, int], outside: tuple[int, int]) -> None:

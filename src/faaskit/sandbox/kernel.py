@@ -29,6 +29,7 @@ __all__ = [
     "die_with_parent",
     "drop_capabilities",
     "forbid_new_privileges",
+    "join_own_keyring",
     "libc",
     "mount",
     "pages_present",
@@ -78,7 +79,10 @@ _SYS_MOVE_MOUNT = 429
 _SYS_MOUNT_SETATTR = 442
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), -1)
 
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219}.get(platform.machine(), -1)
+
 _CAPABILITY_VERSION_3 = 0x20080522
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _MADV_COLLAPSE = 25
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -146,6 +150,17 @@ def drop_capabilities() -> None:
     """Give up every capability; with another uid than 0 none comes back at an exec."""
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     _check(libc.capset(header, bytes(24)), "capset")
+
+
+def join_own_keyring() -> None:
+    """
+    Leave the session keyring of whoever started this process, for an empty one of its own.
+
+    The user's keys (Kerberos tickets, passphrases of file systems) are found through it. It
+    is a second wall behind the filter of system calls, so a kernel without keys, or one that
+    gives this user no more of them, is no reason to fail.
+    """
+    libc.syscall(_SYS_KEYCTL, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 # Memory

@@ -21,13 +21,12 @@ import resource
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import kernel, limits, sweep, usage
+from . import kernel, limits, reports, sweep, usage
 from .clearing import Clearing
 from .parking import Parking
 from .table import Table
@@ -45,7 +44,9 @@ _FORK_TIMEOUT_NS = 10 * _S
 _EOF_GRACE_NS = _S // 5
 _AWAKE_NS = _S // 10  # it goes on looking for so long after the last call
 _LONGEST_SLEEP_MS = 3_600_000  # poll takes no more than 2^31
-_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid of a sender, put there by the kernel
+_CREDENTIALS_SPACE = socket.CMSG_SPACE(reports.CREDENTIALS.size)
+# What a template may report of itself, and of each environment: pid 1, pid and end.
+_REPORTS_OF_A_TEMPLATE, _REPORTS_OF_AN_ENVIRONMENT = 2, 3
 
 
 def interpreter_command(folder: str, module: str) -> list[str]:
@@ -206,6 +207,7 @@ class Launcher:
         # Each message brings its sender's pid as this process would call it. No other
         # number is believed: the code in there may be anybody's.
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        ours.setblocking(False)  # a template that INIT has taken over need not read
         folder = os.path.dirname(os.path.abspath(__file__))
         command = interpreter_command(folder, "template")
         given = (theirs.fileno(), code, incoming, outgoing, log)
@@ -235,6 +237,7 @@ class Launcher:
         else:
             watched.pid, watched.pidfd = process.pid, os.pidfd_open(process.pid)
         template = Template(watched, ours, process.pid, jailed=order["jailed"])
+        template.reports_left = _REPORTS_OF_A_TEMPLATE
         self._templates[watched.number] = template
         self._links[ours.fileno()] = template
         self._poll.register(ours.fileno(), select.POLLIN)
@@ -266,6 +269,7 @@ class Launcher:
                 self._forget(watched)
                 watched.tell("sandbox", step="fork", errno=error.errno)
             else:
+                template.reports_left += _REPORTS_OF_AN_ENVIRONMENT
                 self._forking[watched.number] = time.monotonic_ns()
         for descriptor in pipes:
             os.close(descriptor)
@@ -323,59 +327,57 @@ class Launcher:
     # Reports of the templates
 
     def _hear(self, template: Template) -> bool:
-        """Hear one report; return whether there was one, and there may be more."""
-        space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4)
+        """Read one report; return whether there was one, and there may be more."""
         try:
+            # No room for descriptors: the kernel closes those that come.
             message, ancillary, _, _ = template.link.recvmsg(
-                _MESSAGE_LIMIT, space, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+                reports.SIZE + 1, _CREDENTIALS_SPACE, socket.MSG_DONTWAIT
             )
         except BlockingIOError:
             return False  # whoever holds the other end may do so for ever
         except OSError:
             message, ancillary = b"", []
-        pid, passed = _sender(ancillary)
         if not message:
             self._hang_up(template)
             return False
+        template.reports_left -= 1
+        if template.reports_left < 0:
+            self._clearing.kill(template.watched)  # a flood of them
+            return True
         try:
-            passed = self._take_report(template, json.loads(message), pid, passed)
-        except (ValueError, KeyError, TypeError):
+            self._take_report(template, reports.unpack(message), _sender(ancillary))
+        except Exception:  # noqa: BLE001  # whatever it is, it is that template's alone
             # INIT code got at the template's socket. Its own function is all it can spoil.
             self._clearing.kill(template.watched)
-        finally:
-            if passed >= 0:
-                os.close(passed)
         return True
 
-    def _take_report(
-        self, template: Template, report: dict[str, Any], pid: int, passed: int
-    ) -> int:
-        """Act on a report; return the descriptor that came with it if it was not kept."""
-        operation = report["op"]
-        if operation == "hello":
+    def _take_report(self, template: Template, report: reports.Report, pid: int) -> None:
+        if report.kind == reports.HELLO:
             self._greet(template, pid)
-            return passed
-        if operation == "ready":
+            return
+        if report.kind == reports.READY:
             template.ready = True
             template.watched.deadline = 0
             template.watched.tell("ready")
-            return passed
-        watched = self._environments.get(report["number"])
+            return
+        watched = self._environments.get(report.number)
         if watched is None or watched.template is not template:
-            return passed
-        if operation == "forked":
-            return self._forked(watched, pid, passed)
-        if operation == "fork_failed":
-            watched.tell("sandbox", step="fork", errno=report["errno"])
+            return
+        if report.kind == reports.INIT_MADE:
+            self._init_made(watched, pid)
+        elif report.kind == reports.FORKED:
+            self._forked(watched, pid)
+        elif report.kind == reports.FORK_FAILED:
+            watched.tell("sandbox", step="fork", errno=report.value)
             self._forget(watched)
-        elif operation == "ended":
-            watched.cpu_ns = max(watched.cpu_ns, int(report["cpu_ns"]) - self._cpu_before(watched))
-            watched.peak = max(watched.peak, int(report["peak"]))
-            self._ended(watched, int(report["status"]))
-        return passed
+        else:
+            cpu_ns = report.cpu_ns - self._cpu_before(watched)
+            watched.cpu_ns = max(watched.cpu_ns, cpu_ns)
+            watched.peak = max(watched.peak, report.peak)
+            self._ended(watched, report.value)
 
     def _greet(self, template: Template, pid: int) -> None:
-        """A template is there, and has run nothing of the user's yet: from now on it is watched."""
+        """Watch a template from now on; it has run nothing of the user's yet."""
         watched = template.watched
         if template.greeted:
             return
@@ -386,18 +388,23 @@ class Launcher:
             os.write(self._groups.door(watched.group), str(pid).encode())
         template.link.send(b"go")
 
-    def _forked(self, watched: Watched, pid: int, init: int) -> int:
+    def _init_made(self, watched: Watched, pid: int) -> None:
+        """Note the pid 1 of an environment's namespace: to end it is to end all of that."""
+        if watched.ender < 0 and _is_child_of(pid, watched.template):
+            watched.ender = _hold(pid)
+
+    def _forked(self, watched: Watched, pid: int) -> None:
         template = watched.template
         assert template is not None
-        jailed = template.jailed
-        if watched.pid is not None or (init < 0 and jailed):
-            return init
-        parent = usage.parent_and_start(pid)[0]
-        if parent != template.watched.pid:
-            return init  # it has ended, and that report is on its way; or this is no environment
+        if watched.pid is not None or (watched.ender < 0 and template.jailed):
+            return
+        if not _is_child_of(pid, template):
+            return  # it has ended, and that report is on its way; or this is no environment
+        watched.pidfd = _hold(pid)
+        if watched.pidfd < 0:
+            return
         self._forking.pop(watched.number, None)
-        watched.pid, watched.pidfd = pid, os.pidfd_open(pid)
-        watched.ender = init
+        watched.pid = pid
         watched.cpu_before = usage.cpu_time_ns(pid)
         if watched.late is not None:
             ending, facts = watched.late
@@ -405,7 +412,6 @@ class Launcher:
         elif watched.row:
             self._table.pid[watched.row] = pid
             self._parking.look_by(template.used_at + self._idle_ns)
-        return -1
 
     def _hang_up(self, template: Template) -> None:
         descriptor = template.link.fileno()
@@ -470,7 +476,7 @@ class Launcher:
     def _template_ended(self, template: Template, status: int, used: Any) -> None:
         watched = template.watched
         while template.link.fileno() >= 0 and self._hear(template):
-            pass  # what it said last
+            pass  # what it said last; it may say no more than it had to
         self._templates.pop(watched.number, None)
         watched.cpu_ns = max(watched.cpu_ns, int((used.ru_utime + used.ru_stime) * 1e9))
         watched.peak = max(watched.peak, used.ru_maxrss * 1024)
@@ -586,15 +592,26 @@ def _drain(descriptor: int) -> None:
             pass
 
 
-def _sender(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
-    """Return a message's sender on this host, and the descriptor that came with it or -1."""
-    pid, passed = 0, -1
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Return the pid of a message's sender on this host, 0 if the kernel has not added it."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-            pid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0]
-        elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            passed = int.from_bytes(data[:4], sys.byteorder)
-    return pid, passed
+            return int(reports.CREDENTIALS.unpack(data[: reports.CREDENTIALS.size])[0])
+    return 0
+
+
+def _is_child_of(pid: int, template: Template | None) -> bool:
+    # A template that may do all in its user namespace may also name another's pid as its own.
+    parent = usage.parent_and_start(pid)[0]
+    return template is not None and parent != 0 and parent == template.watched.pid
+
+
+def _hold(pid: int) -> int:
+    """Return a descriptor of a process; -1 where it has ended meanwhile."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
 
 
 def main() -> None:
@@ -606,6 +623,7 @@ def main() -> None:
     control_fd, table_fd, bell, app, idle_ms = map(int, sys.argv[1:6])
     temporary = sys.argv[6]
     kernel.adopt_orphans()
+    kernel.join_own_keyring()
     if os.getppid() != app:
         return  # it was killed before this process came to watch it
     # A fork bomb must not take the processor from the one who ends it. Templates go back to

@@ -21,7 +21,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import boto, huge_pages, inherited_state, inside, jail, kernel, limits, python_logging, wire
+from . import (
+    boto,
+    huge_pages,
+    inherited_state,
+    inside,
+    jail,
+    kernel,
+    limits,
+    python_logging,
+    reports,
+    wire,
+)
 from . import handler as contract
 
 if TYPE_CHECKING:
@@ -57,7 +68,7 @@ def main() -> None:
         # The interpreter rewrites code while it learns what it is used for. What it has learnt
         # here, no environment has to copy a page for.
         inside.rehearse(_REHEARSALS)
-        launcher.send(b'{"op": "hello"}')  # the kernel adds this process's pid on the host
+        launcher.send(reports.pack(reports.Report(reports.HELLO)))
         if launcher.recv(_MESSAGE_LIMIT) != b"go":  # it is watched now
             return
         inside.redirect(log)
@@ -70,7 +81,7 @@ def main() -> None:
         took = time.monotonic() - began
         inside.set_channel(None)
         channel.close()
-        launcher.send(b'{"op": "ready"}')
+        launcher.send(reports.pack(reports.Report(reports.READY)))
         gc.collect()
         gc.freeze()
         # Whatever INIT has filled, a cold start takes no more than twice as long for it.
@@ -226,62 +237,68 @@ class _Forker:
                     return
 
     def _obey(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self._launcher, _MESSAGE_LIMIT, 4)
+        # Pid 1 is made before the order is received: it has a copy of all that is open here, and
+        # one of an environment's pipes would hide that the function has closed its own.
+        init, failure = -1, None
+        if self._jailed:
+            try:
+                init = self._make_init()
+            except OSError as error:
+                failure = error
+        try:
+            return self._obey_with(init, failure)
+        finally:
+            if self._jailed:
+                # Or the next unshare fails: a process may do it only from its own one.
+                kernel.setns(self._own_pids, kernel.CLONE_NEWPID)
+
+    def _obey_with(self, init: int, failure: OSError | None) -> bool:
+        message, descriptors, _, _ = socket.recv_fds(self._launcher, _MESSAGE_LIMIT, 8)
         if not message:
             return False
         order = json.loads(message)
         try:
-            self._fork(order, descriptors)
+            if failure is not None:
+                raise failure
+            self._fork(order, descriptors, init)
         except OSError as error:
-            self._report({"op": "fork_failed", "number": order["number"], "errno": error.errno})
+            if init >= 0:
+                os.kill(self._inits[init], signal.SIGKILL)
+            self._report(reports.Report(reports.FORK_FAILED, order["number"], error.errno or 0))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
 
-    def _fork(self, order: dict[str, Any], descriptors: list[int]) -> None:
-        own = os.getpid()
-        init = -1
+    def _fork(self, order: dict[str, Any], descriptors: list[int], init: int) -> None:
+        own, number = os.getpid(), order["number"]
         if self._jailed:
-            kernel.unshare(kernel.CLONE_NEWPID)
-        try:
-            if self._jailed:
-                init = self._make_init()
-            pid = os.fork()
-            if pid == 0:
-                self._become(order, descriptors, init, 0 if self._jailed else own)
-        except OSError:
-            if init >= 0:
-                os.kill(self._inits[init], signal.SIGKILL)
-            raise
-        finally:
-            if self._jailed:
-                # Or the next unshare fails: a process may do it only from its own one.
-                kernel.setns(self._own_pids, kernel.CLONE_NEWPID)
+            # By its pid, which the kernel translates, and not by a descriptor: one that is under
+            # way counts for this user, whose other functions may hold as many as there may be.
+            self._report(reports.Report(reports.INIT_MADE, number), of=self._inits[init])
+        pid = os.fork()
+        if pid == 0:
+            self._become(order, descriptors, 0 if self._jailed else own)
         environment = os.pidfd_open(pid)
-        self._environments[environment] = (pid, order["number"], init)
+        self._environments[environment] = (pid, number, init)
         self._poll.register(environment, select.POLLIN)
 
     def _make_init(self) -> int:
+        """Enter a new pid namespace with the children to come; return its pid 1's descriptor."""
+        kernel.unshare(kernel.CLONE_NEWPID)
         pid = kernel.spawn_idle_init()
         descriptor = os.pidfd_open(pid)
         self._inits[descriptor] = pid
         self._poll.register(descriptor, select.POLLIN)
         return descriptor
 
-    def _become(
-        self, order: dict[str, Any], descriptors: list[int], init: int, parent: int
-    ) -> None:
+    def _become(self, order: dict[str, Any], descriptors: list[int], parent: int) -> None:
         incoming, outgoing, log, *group = descriptors
 
         def introduce() -> None:
             kernel.set_dumpable(dumpable=True)
             kernel.tie_to_parent(parent)
-            hello = json.dumps({"op": "forked", "number": order["number"]}).encode()
-            if init >= 0:
-                socket.send_fds(self._launcher, [hello], [init])
-            else:
-                self._launcher.send(hello)
+            self._report(reports.Report(reports.FORKED, order["number"]))
             self._launcher.close()
             for descriptor in (*self._environments, *self._inits, self._own_pids):
                 os.close(descriptor)
@@ -303,16 +320,9 @@ class _Forker:
         if init in self._inits:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._inits[init], signal.SIGKILL)  # and so whatever it has left
-        cpu = usage.ru_utime + usage.ru_stime
-        self._report(
-            {
-                "op": "ended",
-                "number": number,
-                "status": status,
-                "cpu_ns": int(cpu * 1e9),
-                "peak": usage.ru_maxrss * 1024,
-            }
-        )
+        cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9)
+        peak = usage.ru_maxrss * 1024
+        self._report(reports.Report(reports.ENDED, number, status, cpu_ns, peak))
 
     def _reap_init(self, descriptor: int) -> None:
         pid = self._inits.pop(descriptor)
@@ -320,5 +330,17 @@ class _Forker:
         os.close(descriptor)
         os.waitpid(pid, 0)
 
-    def _report(self, message: dict[str, Any]) -> None:
-        self._launcher.send(json.dumps(message).encode())
+    def _report(self, report: reports.Report, of: int = 0) -> None:
+        """
+        Send a report; the kernel adds who sent it, as the launcher would call it.
+
+        Args:
+            report: What to say.
+            of: Another process that it is to come from, which takes CAP_SYS_ADMIN here.
+        """
+        message = [reports.pack(report)]
+        if of:
+            sender = reports.CREDENTIALS.pack(of, os.getuid(), os.getgid())
+            self._launcher.sendmsg(message, [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, sender)])
+        else:
+            self._launcher.sendmsg(message)

@@ -42,6 +42,8 @@ class Watched:
         self.vcpus: float = order.get("vcpus", 0)
         self.stays: bool = order.get("stays", False)
         self._verdict = verdict
+        # It is written once, and has room for that: but nothing here may ever wait for the app.
+        os.set_blocking(verdict, False)
         self.pid: int | None = None
         self.pidfd = -1
         self.ender = -1
@@ -98,7 +100,7 @@ class Watched:
         self.told = True
         throttled = 0 if self.share is None else self.share.throttled_ns
         facts.update(ending=ending, cpu_ns=self.cpu_ns, peak=self.peak, throttled_ns=throttled)
-        with contextlib.suppress(BrokenPipeError):  # the app does not want to know
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # nobody wants to know
             os.write(self._verdict, json.dumps(facts).encode())
         os.close(self._verdict)
 
@@ -120,6 +122,7 @@ class Template:
         greeted: Whether it is watched and may run the user's code.
         ready: Whether it has run INIT.
         retired: Whether nothing more may be forked from it.
+        reports_left: How many reports of it there may be.
         used_at: When an environment was last ordered of it, in monotonic ns.
         closed_at: When its end of the socket was closed, in monotonic ns; 0 while it is open.
     """
@@ -132,6 +135,7 @@ class Template:
         self.greeted = False
         self.ready = False
         self.retired = False
+        self.reports_left = 0
         self.used_at = 0
         self.closed_at = 0
 
