@@ -20,7 +20,7 @@ from attrs import frozen
 from faaskit.exceptions import DefinitionError
 from faaskit.runtimes.contract import Code
 
-__all__ = ["Opened", "keep_private", "open_for", "private_folders", "sockets_in_reach"]
+__all__ = ["Opened", "keep_private", "open_for", "private_folders"]
 
 _TASK_ROOT = "/var/task"  # AWS's; the view has such a folder
 _FRESH = ("/tmp", "/dev", "/proc", "/var/task")  # noqa: S108  # its name in there
@@ -29,9 +29,6 @@ _SHUT = frozenset(
     f"/{name}"
     for name in ("etc", "home", "mnt", "opt", "root", "run", "srv", "tmp", "var", "var/tmp")
 )
-
-# Of a line of /proc/net/unix: address, references, protocol, flags, type, state, inode, path.
-_FIELDS = 7
 
 _lock = threading.Lock()
 _private: set[str] = set()
@@ -105,8 +102,8 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         if not code.network and Path(path).is_socket():
             msg = (
                 f"function {code.function_name!r} has network=False, and readable has {path!r}, "
-                "which is a socket: whoever may read it can write to the service behind it. Take "
-                "it out of readable, or give the function the network"
+                "which is a socket, and so out of reach. Take it out of readable, or give the "
+                "function the network"
             )
             raise DefinitionError(msg)
         place = binds.setdefault(path, _place_of(path, False, len(binds)))
@@ -126,19 +123,6 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         task_root=_TASK_ROOT if root in shut else binds.get(root, _TASK_ROOT),
         executable=executable,
     )
-
-
-def sockets_in_reach(opened: Opened, listing: str) -> list[str]:
-    """
-    Return the sockets with a name that lie in what is opened to a function.
-
-    Args:
-        opened: To the function.
-        listing: The text of ``/proc/net/unix``: each bound socket of this host.
-    """
-    fields = (line.split(maxsplit=_FIELDS) for line in listing.splitlines()[1:])
-    paths = {found[_FIELDS] for found in fields if len(found) > _FIELDS}
-    return sorted(path for path in paths if path.startswith("/") and opened.shows(path))
 
 
 def _place_of(path: str, is_root: bool, number: int) -> str:

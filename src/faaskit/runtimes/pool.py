@@ -18,7 +18,6 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from attrs import evolve, field, frozen
@@ -26,9 +25,9 @@ from attrs import evolve, field, frozen
 from faaskit.exceptions import SandboxError
 from faaskit.runtimes.contract import Code, Event, Limits, ServiceReply
 from faaskit.runtimes.hearing import Hearing, log_of, write_reply
-from faaskit.runtimes.opened import Opened, open_for, private_folders, sockets_in_reach
+from faaskit.runtimes.opened import Opened, open_for, private_folders
 from faaskit.runtimes.room import READY_MAX
-from faaskit.sandbox import landlock, wire
+from faaskit.sandbox import wire
 from faaskit.sandbox.keeper import Keeper
 from faaskit.sandbox.limits import PROCESSES
 from faaskit.sandbox.line import Line, Message, Verdict
@@ -219,8 +218,6 @@ class Template:
                 self._changed.notify_all()
 
     def _initialise(self, limits: Limits) -> Generator[Event, None, float | None]:
-        if self._opened is not None and not self.code.network:
-            _warn_of_sockets(self.code.function_name, self._opened)
         self.keeper = self._backend.keeper()
         self._number, line = self._backend.new_line(limits)
         self._line = line
@@ -420,25 +417,6 @@ class Template:
         """Have at least so many ready from now on."""
         with self._lock:
             self._floor = max(self._floor, count)
-
-
-def _warn_of_sockets(function_name: str, opened: Opened) -> None:
-    """Name the sockets that a function without network could talk to all the same."""
-    if landlock.abi() >= landlock.RESOLVE_UNIX_ABI:
-        return
-    try:
-        listing = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    found = sockets_in_reach(opened, listing)
-    if found:
-        warnings.warn(
-            f"function {function_name!r} has network=False, but sockets lie in folders that are "
-            f"opened to it: {', '.join(found)}. Linux before 7.1 can't keep it from them; move "
-            "them to a folder that is not opened, such as /run",
-            RuntimeWarning,
-            stacklevel=2,
-        )
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from . import kernel, seccomp, view
+from . import kernel, landlock, seccomp, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,10 @@ def _shut_in(tell: int, *, network: bool) -> None:
     kernel.tie_to_parent(0)
     # A user namespace of the function's own would give it more of the kernel to try.
     _write("/proc/sys/user/max_user_namespaces", "0")
-    seccomp.install()
+    # A socket with a name is a file, which no network namespace holds. Landlock tells a function's
+    # own from others', in newer kernels.
+    told_apart = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
+    seccomp.install(named_sockets=network or told_apart)
 
 
 def _map_self(inside: tuple[int, int], outside: tuple[int, int]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from faaskit.exceptions import DefinitionError
 from faaskit.runtimes.contract import Code
-from faaskit.runtimes.opened import Opened, open_for, sockets_in_reach
+from faaskit.runtimes.opened import Opened, open_for
 
 
 @pytest.fixture
@@ -120,14 +120,3 @@ def test_a_socket_is_not_readable_without_network(service: Path) -> None:
     assert str(service) in binds(opened("/usr/lib", readable=(str(service),)))
     folder = str(service.parent)
     assert folder in binds(opened("/usr/lib", readable=(folder,), network=False))
-
-
-def test_sockets_in_what_is_opened_are_found(service: Path) -> None:
-    """As the host lists them; those without a name, and those elsewhere, are not."""
-    listing = Path("/proc/net/unix").read_text()
-    assert f" {service}\n" in listing
-    shown = opened("/usr/lib", readable=(str(service.parent),), network=False)
-    assert sockets_in_reach(shown, listing) == [str(service)]
-    assert sockets_in_reach(opened("/usr/lib", network=False), listing) == []
-    odd = f"Num\n0: 2 0 10000 1 1 5\n0: 2 0 0 1 1 6 @a\n0: 2 0 0 2 1 7 {service.parent}/a b\n"
-    assert sockets_in_reach(shown, odd) == [f"{service.parent}/a b"]
