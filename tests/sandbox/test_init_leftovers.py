@@ -50,13 +50,13 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def leaving(what: str, data: Path) -> Function:
+def leaving(invoker: Invoker, what: str, data: Path) -> Function:
     """Return a function whose INIT leaves that."""
     made: Function = function(
         init_leftovers.handler,
         name=what,
         environment={"LEFT": what, "DATA": str(data)},
-        readable=(str(data.parent),),
+        readable=(str(data.parent),) if invoker.isolation == "namespace" else (),
         memory_size=256,
         timeout=20,
     )
@@ -87,7 +87,7 @@ def test_state_that_init_leaves_is_no_part_of_a_snapshot(
     invoker: Invoker, data: Path, what: str, told: str
 ) -> None:
     """INIT runs in each call, which sees nothing of the ones before it; a warning says why."""
-    made = leaving(what, data)
+    made = leaving(invoker, what, data)
     pattern = f"function '{what}' leaves .*{told}.* after INIT.*snapshot=False"
     with pytest.warns(RuntimeWarning, match=pattern):
         first = invoker.invoke(made)
@@ -101,7 +101,7 @@ def test_state_that_init_leaves_is_no_part_of_a_snapshot(
 @pytest.mark.parametrize("what", [*COPIED, *STATELESS])
 def test_a_snapshot_has_what_can_be_opened_again(invoker: Invoker, data: Path, what: str) -> None:
     """Files that are only read have a position of their own in each call; nothing is warned of."""
-    made = leaving(what, data)
+    made = leaving(invoker, what, data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         first = invoker.invoke(made)
@@ -121,7 +121,7 @@ def test_a_snapshot_has_what_can_be_opened_again(invoker: Invoker, data: Path, w
 
 def test_nothing_is_warned_of_without_a_snapshot(invoker: Invoker, data: Path) -> None:
     """Whoever declares snapshot=False knows that INIT runs in each call."""
-    made = leaving("temporary_file", data).with_config(snapshot=False)
+    made = leaving(invoker, "temporary_file", data).with_config(snapshot=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [invoker.invoke(made).payload for _ in range(2)] == [[0, 1]] * 2
@@ -129,7 +129,7 @@ def test_nothing_is_warned_of_without_a_snapshot(invoker: Invoker, data: Path) -
 
 def test_a_file_that_is_gone_on_the_disk_is_opened_again(invoker: Invoker, data: Path) -> None:
     """By what INIT has open, not by its name."""
-    made = leaving("data_file", data)
+    made = leaving(invoker, "data_file", data)
     first = invoker.invoke(made)
     data.unlink()
     data.write_text("another\n")
