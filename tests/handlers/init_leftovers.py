@@ -200,6 +200,12 @@ def locked_file() -> Callable[[], Any]:
 
 
 @_left
+def process_file() -> Callable[[], Any]:
+    file = open("/proc/self/stat", encoding="utf-8")
+    return lambda: int(file.read().split()[0]) == os.getpid()
+
+
+@_left
 def process() -> Callable[[], Any]:
     child = subprocess.Popen(["sleep", "600"])
     return child.poll  # None while it runs and is this process's child
@@ -258,6 +264,12 @@ def ended_process() -> Callable[[], Any]:
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     return lambda: child.poll() is not None and "ended"
+
+
+@_left
+def system_file() -> Callable[[], Any]:
+    file = open("/proc/meminfo", encoding="utf-8")
+    return lambda: file.readline().split()[0]
 
 
 @_left

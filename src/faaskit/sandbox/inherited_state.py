@@ -12,6 +12,7 @@ The template looks once, after INIT. An environment has nothing to do unless the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -140,6 +141,8 @@ def _inspect_file(descriptor: int, flags: int, path: str) -> OpenFile | str:
         name = f"a file {_quoted(path)}"
     if flags & os.O_ACCMODE != os.O_RDONLY:
         return f"{name} that is open for writing"
+    if _is_of_a_process(path):
+        return f"{name} about the process of INIT"  # which no environment is
     if _is_locked(descriptor):
         return f"a locked{name[1:]}"
     try:
@@ -148,6 +151,10 @@ def _inspect_file(descriptor: int, flags: int, path: str) -> OpenFile | str:
     except OSError:
         return f"{name} that can't be opened again"
     return file
+
+
+def _is_of_a_process(path: str) -> bool:
+    return path.startswith("/proc/") and path.split("/")[2].isdigit()
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -176,15 +183,22 @@ def _children() -> list[str]:
         return []  # as nearly always
     found = []
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children", encoding="ascii") as children:
+        # Kernels that are built for little memory lack this file, or a thread is gone.
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(f"/proc/self/task/{task}/children", encoding="ascii") as children,
+        ):
             found += children.read().split()
     return [pid for pid in found if _is_running(pid)]
 
 
 def _is_running(pid: str) -> bool:
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        # Its name stands in parentheses and may have any in it.
-        return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # Its name stands in parentheses and may have any in it.
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # nobody waits for it where SIGCHLD is ignored
 
 
 def _quoted(path: str) -> str:
