@@ -67,13 +67,35 @@ def test_other_encodings_are_refused(encoding: str) -> None:
     """Half of another character must not pass for a quote that hides what follows."""
     text = json.dumps(["\u2222", *[[]] * 200], ensure_ascii=False)
     with pytest.raises(ValueError, match=r"."):
-        loads(text.encode(encoding), JsonLimits(values=100, depth=5))
+        loads(text.encode(encoding), WIDE)
 
 
 def test_long_strings_of_commas_and_brackets_are_not_counted() -> None:
     """Text in a string may have any characters, however many, across any window."""
     value = {"csv": "1,2," * 100_000, "json": '{"a": ["\\", 1]}\\' * 50_000, "end": "\\"}
     assert loads(json.dumps(value).encode(), JsonLimits(values=10, depth=1)) == value
+
+
+@pytest.mark.parametrize("odd", ['"', '\\"', 'a"b"c"', "\\", '\\\\"'])
+def test_quotes_within_strings_end_none(odd: str) -> None:
+    """What follows one is still text; and it hides nothing of what stands outside."""
+    limits = JsonLimits(values=10, depth=3)
+    text = {"text": odd + "[" * 500}
+    assert loads(json.dumps(text).encode(), limits) == text
+    deep = f"[{json.dumps(odd)}, {'[' * 200}{']' * 200}, {json.dumps(odd)}]"
+    with pytest.raises(JsonTooLargeError):
+        loads(deep.encode(), limits)
+
+
+def test_depth_is_counted_across_long_strings() -> None:
+    """However far apart two brackets are written, one is in the other."""
+    value: list[Any] = []
+    for _ in range(149):
+        value = ["x" * 5000, value]
+    text = json.dumps(value).encode()
+    assert loads(text, JsonLimits(values=1000, depth=150)) == value
+    with pytest.raises(JsonTooLargeError, match="149 levels"):
+        loads(text, JsonLimits(values=1000, depth=149))
 
 
 @pytest.mark.parametrize("text", [b"[" * 2_000_000, b'{"a":' * 100_000, b"[]" * 3_000_000])

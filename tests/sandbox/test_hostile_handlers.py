@@ -249,8 +249,8 @@ def test_calls_that_never_end_do_not_fill_the_app(invoker: Invoker) -> None:
 
 @pytest.mark.parametrize(
     ("text", "mb"),
-    [("[],", 36), ("[],", 15), ('{"a":0},', 15), ("[", 15)],
-    ids=["over its size", "lists", "objects", "deep"],
+    [(f'"{"x" * 1000}",', 36), ("[],", 36), ("[],", 15), ('{"a":0},', 15), ("[", 15)],
+    ids=["texts over its size", "lists over its size", "lists", "objects", "deep"],
 )
 def test_json_of_a_call_does_not_fill_the_app(invoker: Invoker, text: str, mb: int) -> None:
     """A call whose JSON would be far larger once parsed is refused, and the function goes on."""
