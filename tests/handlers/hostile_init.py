@@ -125,7 +125,34 @@ def _never_read() -> None:
     forker.serve = lambda _: time.sleep(600)
 
 
+# Memory
+
+
+def _fill(folder: str, mb: int) -> None:
+    # In several files: one may be no larger than the disk.
+    for number in range(0, mb, 100):
+        with open(f"{folder}/full{number}", "wb", buffering=0) as file:
+            file.writelines(itertools.repeat(bytes(1024 * 1024), min(100, mb - number)))
+
+
+def _mount(kind: bytes) -> None:
+    os.mkdir("/tmp/mounted")
+    if _libc.mount(kind, b"/tmp/mounted", kind, 0, None) < 0:
+        raise OSError(ctypes.get_errno(), "mount")
+    _fill("/tmp/mounted", 1500)
+
+
+def _mount_ramfs() -> None:
+    _mount(b"ramfs")
+
+
+def _mount_tmpfs() -> None:
+    _mount(b"tmpfs")
+
+
 _ATTACKS = {
+    "mount ramfs": _mount_ramfs,
+    "mount tmpfs": _mount_tmpfs,
     "give users back": _give_users_back,
     "send crafted reports": _send_crafted,
     "send random reports": _send_random,
@@ -145,3 +172,24 @@ def make_user_namespace(event: Any, context: Any) -> str:
     """Return the name of the errno with which that fails, ``0`` if it does not."""
     failed = _libc.unshare(0x10000000) < 0
     return errno.errorcode[ctypes.get_errno()] if failed else "0"
+
+
+def fill_both(event: Any, context: Any) -> Any:
+    """Fill the disk and the memory, in MB; return the event if both could be filled."""
+    _fill("/tmp", event["disk"])
+    held = bytearray(event["memory"] * 1024 * 1024)
+    for offset in range(0, len(held), 4096):
+        held[offset] = 1
+    time.sleep(0.1)
+    return event
+
+
+def fill_with_files(event: Any, context: Any) -> int:
+    """Make files in /tmp until there is no room for another; return how many."""
+    count = 0
+    with contextlib.suppress(OSError):
+        while True:
+            with open(f"/tmp/{count}", "wb") as file:
+                file.write(b"x")
+            count += 1
+    return count

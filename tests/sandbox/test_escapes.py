@@ -434,7 +434,8 @@ def test_cpu_is_held(invoker: Invoker, event: Any) -> None:
     share = meter.cpu_time_ms / meter.duration_ms
     assert invocation.result() == ["did", "burnt"]
     assert meter.memory_tier.vcpus * 0.5 < share < meter.memory_tier.vcpus * 1.25
-    assert meter.cpu_throttled_ms > 1000
+    # The kernel counts what the share kept it from, and not what a busy host did.
+    assert meter.cpu_throttled_ms > 100
 
 
 def test_a_throttled_function_keeps_what_it_stopped_itself(invoker: Invoker) -> None:

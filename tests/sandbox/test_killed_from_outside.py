@@ -177,11 +177,11 @@ def test_the_next_launcher_sweeps_what_a_killed_one_left(lifeline: Lifeline, lev
         for lost in (future, invocation):
             with pytest.raises(exceptions.SandboxError):
                 lost.result(20)
-        assert list(folders.glob(f"faaskit-{pid}-*"))
+        assert list(folders.glob(f"faaskit-*-{pid}-*"))
         with Invoker(level) as second:
             assert second.invoke(ACT).payload == "calm"
             wait_gone(processes)
-            until(lambda: not list(folders.glob(f"faaskit-{pid}-*")), "the folder's end")
+            until(lambda: not list(folders.glob(f"faaskit-*-{pid}-*")), "the folder's end")
 
 
 SCRIPT = """

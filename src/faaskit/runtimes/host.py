@@ -18,8 +18,8 @@ import psutil
 from attrs import frozen
 
 from faaskit.runtimes.cgroups import usable
-from faaskit.sandbox import launcher, sweep, usage
-from faaskit.sandbox.limits import own_pids_group
+from faaskit.sandbox import launcher, sweep
+from faaskit.sandbox.cgroups import homes
 
 __all__ = ["Host", "jail_problem", "probe", "supported"]
 
@@ -71,7 +71,7 @@ def probe() -> Host:
         memory_mb=psutil.virtual_memory().total // mb,
         open_files=soft,
         temporary_mb=shutil.disk_usage(tempfile.gettempdir()).free // mb,
-        pids_group=own_pids_group() is not None,
+        pids_group=any("pids" in controllers for _, controllers, _ in homes()),
         user_namespaces=_allowed("/proc/sys/user/max_user_namespaces"),
         landlock=int(tried.get("landlock", 0)),
         pidfd=bool(tried.get("pidfd")),
@@ -101,8 +101,7 @@ def jail_problem() -> str:
 def _trial() -> dict[str, Any]:
     folder = str(Path(launcher.__file__).parent)
     # Named as a launcher's folder is: if this process is killed now, the next one removes it.
-    _, start = usage.parent_and_start(os.getpid())
-    place = Path(tempfile.gettempdir(), sweep.name(os.getpid(), start))
+    place = Path(tempfile.gettempdir(), sweep.own_name())
     try:
         place.mkdir(mode=0o700, exist_ok=True)
         tried = subprocess.run(

@@ -17,7 +17,7 @@ from . import tree, usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .limits import PidsGroups
+    from .cgroups import Group, Groups
     from .watched import Watched
 
 __all__ = ["Clearing"]
@@ -31,28 +31,34 @@ class Clearing:
 
     Args:
         folder: The launcher's own; all others are in it.
-        groups: The pids cgroups.
+        groups: The cgroups.
 
     Attributes:
         errands: Pids of helpers that end by themselves, which nobody must take for orphans.
     """
 
-    def __init__(self, folder: str, groups: PidsGroups) -> None:
+    def __init__(self, folder: str, groups: Groups) -> None:
         self._folder = folder
         self._groups = groups
-        self._used_groups: list[str] = []
+        self._used_groups: list[Group] = []
         self._rubbish: list[str] = []
         self._sweepers: set[int] = set()
         self.errands: set[int] = set()
 
+    def stop(self, watched: Watched) -> None:
+        """Stop a tree that may fork on, as far as one step does it: its time is up now."""
+        if watched.group is not None:
+            watched.group.forbid_forks()
+        watched.signal_root(signal.SIGSTOP)
+
     def kill(self, watched: Watched) -> None:
         """Kill a tree that may fight back."""
-        if watched.group:
+        watched.end()  # before anything is looked at: that takes long with a thousand processes
+        if watched.group is not None:
             # Nothing in it can fork any more, so one look finds everybody.
-            self._groups.freeze(watched.group)
-        watched.end()
-        if watched.group:
-            for pid in self._groups.members(watched.group):
+            watched.group.forbid_forks()
+            watched.group.free_cpu()
+            for pid in watched.group.members():
                 tree.kill(pid)
         if watched.pid is not None:
             # Stopped by its pidfd first: from here on its pid can't become another's.
@@ -61,21 +67,30 @@ class Clearing:
                 tree.kill_tree(watched.pid)
             watched.signal_root(signal.SIGKILL)
 
-    def clear_group(self, group: str) -> None:
-        """Have a group used again as soon as nobody is in it; kill whoever still is."""
-        if not group:
-            return
-        self._used_groups.append(group)
-        still: list[str] = []
+    def clear_group(self, group: Group | None) -> None:
+        """Use a group again as soon as it is clean; kill whoever is still in it."""
+        if group is not None:
+            self._used_groups.append(group)
+        self.look_after_groups()
+
+    def look_after_groups(self) -> None:
+        """Give those groups back for use that are clean by now."""
+        still: list[Group] = []
         for used in self._used_groups:
-            left = self._groups.members(used)
+            try:
+                clean = used.is_clean()
+            except OSError:  # somebody has removed it: nobody was in it any more
+                self._groups.discard(used)
+                continue
+            if clean:
+                self._groups.give_back(used)
+                continue
+            left = used.members()
             if left:
-                self._groups.freeze(used)
+                used.forbid_forks()
                 for pid in left:
                     tree.kill(pid)
-                still.append(used)  # killed, but not yet out of it: looked at again
-            else:
-                self._groups.give_back(used)
+            still.append(used)  # killed, but not yet out of it: looked at again
         self._used_groups = still
 
     def kill_orphans(self, known: set[int]) -> None:
@@ -122,7 +137,7 @@ class Clearing:
 
     def end(self, templates: Iterable[int]) -> None:
         """Kill everything, beginning with the templates, and wait until it is gone."""
-        self._groups.freeze_all()
+        self._groups.forbid_all_forks()
         for pid in templates:
             tree.kill_tree(pid)
         with contextlib.suppress(ChildProcessError):

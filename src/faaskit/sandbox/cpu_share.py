@@ -2,22 +2,35 @@
 Holding a process tree to its share of CPU, from outside. Runs in the launcher; stdlib only.
 
 A token bucket on the CPU time that was measured: a tree that is a burst ahead of its share is
-stopped until its share has caught up. As exact as the kernel's own quota, without a cgroup,
-and short bursts run at once, as on AWS. A fixed cycle of running and stopping would not do:
-what a process gets while it may run depends on who else wants the processor.
+held back, and short bursts run at once, as on AWS. A fixed cycle of running and stopping would
+not do: what a process gets while it may run depends on who else wants the processor.
+
+Where there is a cpu cgroup, the tree is held back by the kernel's quota, until it has saved up
+a good deal again. Else it is stopped by SIGSTOP until its share has caught up. That the function
+can undo, by SIGCONT from a timer or from a process that was forked at that moment; so CPU time
+is counted on while it is stopped, and one that resumes itself over and over is ended.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from . import tree, usage
+
+if TYPE_CHECKING:
+    from .cgroups import Group
 
 __all__ = ["CpuShare"]
 
 _BURST_NS = 5_000_000
+_SAVED_UP_NS = 50_000_000
 _SHORTEST_LOOK_NS = 1_000_000
+_LOOK_WHILE_STOPPED_NS = 5_000_000
+_LOOK_WHILE_HELD_NS = 20_000_000
+_RESUMED_NS = 500_000
+_RESUMPTIONS = 10
 _STOPPED_ALREADY = (b"T", b"t", b"Z", b"X")
 
 
@@ -29,70 +42,117 @@ class CpuShare:
         vcpus: The share, over 0.
         started: When it began to fill, in monotonic ns.
         cpu_before: CPU time that does not count, in ns.
+        group: The tree's cgroups, where there are any.
 
     Attributes:
         used_ns: CPU time that it has used, so far.
         throttled_ns: For how long it was kept from running, so far.
+        resists: Whether it has resumed itself too often while it was stopped.
     """
 
-    def __init__(self, vcpus: float, started: int, cpu_before: int) -> None:
+    def __init__(
+        self, vcpus: float, started: int, cpu_before: int, group: Group | None = None
+    ) -> None:
         self._vcpus = vcpus
         self._started = started
         self._cores = os.cpu_count() or 1
         self._before = cpu_before
+        self._group = group if group is not None and group.limits_cpu else None
         self._last: dict[int, int] = {}
         self._ended = 0
         self.used_ns = 0
-        self._stopped: list[int] = []
-        self._stopped_at = 0
-        self._until = 0
         self.throttled_ns = 0
+        self.resists = False
+        # By the kernel's quota
+        self._held_since = 0
+        self._throttled_before = 0
+        # By signals
+        self._stopped: dict[int, int] = {}  # CPU time when it was last looked at, by pid
+        self._stopped_at = 0
+        self._resumptions = 0
 
     def step(self, now: int, root: int, below: list[int]) -> int:
         """
-        Stop it, let it go on, or leave it be; return when to look again, in monotonic ns.
+        Hold it back, or leave it be; return when to look again, in monotonic ns.
 
         Args:
             now: Monotonic, in ns.
             root: Pid of the tree's root.
             below: Pids of all below it.
         """
-        if self._stopped:
-            self.throttled_ns += now - self._stopped_at
-            self._stopped_at = now
-            if now < self._until:
-                self._stop(below)  # who was forked at the moment of the stop
-                return self._until
-        self._count(root, below)
-        share = int(self._vcpus * (now - self._started))
-        ahead = self.used_ns - share
-        if ahead > _BURST_NS or (self._stopped and ahead > 0):
-            if not self._stopped:
-                self._stopped_at = now
-            self._stop([root, *below])
-            self._until = now + int(ahead / self._vcpus)
-            return self._until
-        self._go_on()
+        pids = [root, *below]
+        self._count(root, pids)
+        ahead = self.used_ns - int(self._vcpus * (now - self._started))
+        if self._group is not None:
+            look_again = self._step_by_quota(self._group, now, ahead, pids)
+        else:
+            look_again = self._step_by_signals(now, ahead, pids)
+        if look_again:
+            return look_again
         left = _BURST_NS - ahead
         return now + max(_SHORTEST_LOOK_NS, int(left / max(self._cores - self._vcpus, 0.1)))
 
-    def _count(self, root: int, below: list[int]) -> None:
+    def _count(self, root: int, pids: list[int]) -> None:
         # Whose parent ignores SIGCHLD is in nobody's account once it has ended: what it had
         # used when it was last seen is kept here.
-        seen = {pid: usage.cpu_time_ns(pid) for pid in (root, *below)}
+        seen = {pid: usage.cpu_time_ns(pid) for pid in pids}
         self._ended += sum(cpu for pid, cpu in self._last.items() if not seen.get(pid))
         self._last = {pid: cpu for pid, cpu in seen.items() if cpu}
         # The other account has those that ended between two looks.
-        reaped = usage.reaped_cpu_time_ns(root) if below or self._ended else 0
+        reaped = usage.reaped_cpu_time_ns(root) if len(pids) > 1 or self._ended else 0
         total = sum(seen.values()) + max(self._ended, reaped) - self._before
         self.used_ns = max(self.used_ns, total)
+
+    def _step_by_quota(self, group: Group, now: int, ahead: int, pids: list[int]) -> int:
+        """Return when to look again; 0 where it is not held."""
+        if not self._held_since:
+            if ahead <= _BURST_NS:
+                return 0
+            self._throttled_before = group.throttled_ns() - self.throttled_ns
+            if not group.hold_cpu(self._vcpus, pids):
+                self._group = None  # somebody has removed it
+                return self._step_by_signals(now, ahead, pids)
+            self._held_since = now
+            return now + _LOOK_WHILE_STOPPED_NS
+        # The kernel adds up what each processor was kept from.
+        throttled = group.throttled_ns() - self._throttled_before
+        self.throttled_ns = max(self.throttled_ns, min(throttled, now - self._started))
+        if ahead < -_SAVED_UP_NS:
+            group.free_cpu()
+            self._held_since = 0
+            return 0
+        group.hold_cpu(self._vcpus, pids)  # and those that were forked meanwhile
+        return now + _LOOK_WHILE_HELD_NS
+
+    def _step_by_signals(self, now: int, ahead: int, pids: list[int]) -> int:
+        """Return when to look again; 0 where it may run."""
+        if self._stopped:
+            self.throttled_ns += now - self._stopped_at
+            if any(map(self._has_run_on, self._stopped)):
+                self._resumptions += 1
+                self.resists = self._resumptions >= _RESUMPTIONS
+                self._stopped.clear()
+        elif ahead <= _BURST_NS:
+            return 0
+        if ahead <= 0:
+            self._go_on()
+            return 0
+        self._stopped_at = now
+        self._stop(pids)  # with those that were forked at the moment of the stop
+        caught_up = now + int(ahead / self._vcpus)
+        return min(caught_up, now + _LOOK_WHILE_STOPPED_NS)
+
+    def _has_run_on(self, pid: int) -> bool:
+        before, now = self._stopped[pid], self._last.get(pid, 0)
+        # A long system call, such as one that fills memory, is stopped at its end only.
+        return now - before > _RESUMED_NS and not usage.has_pending(pid, signal.SIGSTOP)
 
     def _stop(self, pids: list[int]) -> None:
         for pid in pids:
             # One that the function has stopped itself must not be woken by this side later.
             if pid not in self._stopped and usage.state(pid) not in _STOPPED_ALREADY:
                 tree.kill(pid, signal.SIGSTOP)
-                self._stopped.append(pid)
+                self._stopped[pid] = usage.cpu_time_ns(pid)
 
     def _go_on(self) -> None:
         for pid in self._stopped:

@@ -220,7 +220,7 @@ def run(
     setup: Setup,
     load: Callable[[], Handler],
     pipes: tuple[int, int, int],
-    group: int,
+    groups: list[int],
     introduce: Callable[[], None],
     *,
     files: tuple[inherited_state.OpenFile, ...],
@@ -232,7 +232,7 @@ def run(
         setup: What to be.
         load: Returns the handler; with a snapshot it is loaded already.
         pipes: Descriptors of the event, the reply and the log.
-        group: Descriptor of the ``cgroup.procs`` file to join, or -1.
+        groups: Descriptors of the ``cgroup.procs`` files to join.
         introduce: Ties this process's life to the template's, and tells the launcher of it.
         files: Of INIT, to be opened again here.
     """
@@ -241,8 +241,8 @@ def run(
     try:
         os.setsid()
         introduce()
-        step = "join the pids cgroup"
-        if group >= 0:
+        step = "join its cgroups"
+        for group in groups:
             _join(group)
         step = "redirect the standard streams"
         redirect(log)

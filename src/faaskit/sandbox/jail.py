@@ -14,9 +14,11 @@ to it, and with a pid namespace's first process its last one ends.
 
 An ordinary user gets the power to mount from a user namespace; root has it. Then both are in
 the same place: the view is made by somebody more powerful than the template, so its mounts
-are locked for it. A root app's functions run under a host uid that nobody has. As uid 0, even
-one without capabilities, they could write the kernel's settings in /proc/sys, which ask for
-nothing else; the binds are seen through a map that shows root's files as theirs.
+are locked for it. A root app's functions run under a host uid that nobody has, each under one of
+its own: what the kernel counts for a user (processes, descriptors in flight, locked memory) is
+then no business of a neighbour's. As uid 0, even one without capabilities, they could write the
+kernel's settings in /proc/sys, which ask for nothing else; the binds are seen through a map that
+shows root's files as theirs.
 """
 
 from __future__ import annotations
@@ -32,20 +34,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-__all__ = ["enter"]
+__all__ = ["enter", "user_of"]
 
-# Far from what hosts, containers and their subordinate ids use.
-_NOBODYS = 2_000_001_051
 _DESCRIPTORS = 1 << 16
+# Above what hosts, containers and their subordinate ids use.
+_FIRST_USER = 2_000_001_051
+_USERS_OF_A_LAUNCHER = 512
 
 
-def enter(spec: Mapping[str, Any], place: str) -> None:
+def user_of(launcher: int, number: int) -> int:
+    """
+    Return the host uid and gid for a root app's function: nobody else's.
+
+    Args:
+        launcher: The launcher's pid, below 2^22 as all pids are.
+        number: The template's.
+    """
+    return _FIRST_USER + launcher * _USERS_OF_A_LAUNCHER + number % _USERS_OF_A_LAUNCHER
+
+
+def enter(spec: Mapping[str, Any], place: str, user: int, *, system_v: bool = True) -> None:
     """
     Shut this process in; only the template returns from here.
 
     Args:
         spec: For ``view.build``, and ``network``: whether it has the host's.
         place: An empty folder to mount the view on.
+        user: The uid and gid on the host that a root app's function runs under.
+        system_v: Whether System V semaphores, segments and queues may be made.
 
     Raises:
         OSError: The kernel refused.
@@ -53,7 +69,7 @@ def enter(spec: Mapping[str, Any], place: str) -> None:
     uid, gid = os.geteuid(), os.getegid()
     users = -1
     if uid == 0:
-        users = _owners_map()
+        users = _owners_map(user)
         kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
     else:
         kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
@@ -69,11 +85,15 @@ def enter(spec: Mapping[str, Any], place: str) -> None:
     if uid == 0:
         os.close(users)
         os.setgroups([])
-        os.setresgid(_NOBODYS, _NOBODYS, _NOBODYS)
-        os.setresuid(_NOBODYS, _NOBODYS, _NOBODYS)
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
         kernel.set_dumpable(dumpable=True)  # else its own files in /proc are root's
         kernel.tie_to_parent(0)  # which the change of user took back
     _shut_in(tell, network=spec["network"])
+    # A socket with a name is a file, which no network namespace holds. Landlock tells a function's
+    # own from others', in newer kernels.
+    told_apart = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
+    seccomp.install(system_v=system_v, named_sockets=spec["network"] or told_apart)
 
 
 def _shut_in(tell: int, *, network: bool) -> None:
@@ -97,10 +117,6 @@ def _shut_in(tell: int, *, network: bool) -> None:
     kernel.tie_to_parent(0)
     # A user namespace of the function's own would give it more of the kernel to try.
     _write("/proc/sys/user/max_user_namespaces", "0")
-    # A socket with a name is a file, which no network namespace holds. Landlock tells a function's
-    # own from others', in newer kernels.
-    told_apart = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
-    seccomp.install(named_sockets=network or told_apart)
 
 
 def _map_self(inside: tuple[int, int], outside: tuple[int, int]) -> None:
@@ -118,8 +134,8 @@ def _write(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _owners_map() -> int:
-    """Return a user namespace in which root's files are those of ``_NOBODYS``."""
+def _owners_map(user: int) -> int:
+    """Return a user namespace in which root's files are that user's."""
     ready, made = os.pipe2(os.O_CLOEXEC)
     holder = os.fork()
     if holder == 0:
@@ -134,7 +150,7 @@ def _owners_map() -> int:
         if not os.read(ready, 1):
             raise PermissionError(errno.EPERM, "make a user namespace")
         for kind in ("uid", "gid"):
-            _write(f"/proc/{holder}/{kind}_map", f"0 {_NOBODYS} 1\n1 1 {_NOBODYS - 1}\n")
+            _write(f"/proc/{holder}/{kind}_map", f"0 {user} 1\n1 1 {user - 1}\n")
         return os.open(f"/proc/{holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(ready)

@@ -26,8 +26,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import kernel, limits, reports, sweep, usage
+from . import jail, kernel, reports, sweep, usage
+from .cgroups import Group, Groups
 from .clearing import Clearing
+from .idle_usage import IdleUsage
 from .parking import Parking
 from .table import Table
 from .watchdog import TICK_NS, Watchdog
@@ -43,7 +45,10 @@ _S = 1_000_000_000
 _FORK_TIMEOUT_NS = 10 * _S
 _EOF_GRACE_NS = _S // 5
 _AWAKE_NS = _S // 10  # it goes on looking for so long after the last call
+_FIRST_LOOK_AT_PARKED_NS = _S // 5
+_KERNEL_MEMORY = 64 * 1024 * 1024  # of 1,024 threads 26 MB, and of all else that a function has
 _LONGEST_SLEEP_MS = 3_600_000  # poll takes no more than 2^31
+_BY_FORCE = ("timeout", "out_of_memory", "aborted")
 _CREDENTIALS_SPACE = socket.CMSG_SPACE(reports.CREDENTIALS.size)
 # What a template may report of itself, and of each environment: pid 1, pid and end.
 _REPORTS_OF_A_TEMPLATE, _REPORTS_OF_AN_ENVIRONMENT = 2, 3
@@ -90,14 +95,13 @@ class Launcher:
         idle_ns: int,
     ) -> None:
         self._priority = priority
-        _, start = usage.parent_and_start(os.getpid())
-        name = sweep.name(os.getpid(), start)
+        name = sweep.own_name()
         self._name = name
         self._folder = f"{temporary}/{name}"
         self._view = f"{self._folder}/view"
         os.mkdir(self._folder, 0o700)
         os.mkdir(self._view, 0o700)
-        self._groups = limits.PidsGroups(name)
+        self._groups = Groups(name)
         self._control = control
         control.setblocking(False)  # socket.recv_fds takes flags and ignores them
         self._app = os.pidfd_open(app)
@@ -111,6 +115,7 @@ class Launcher:
         self._clearing.errands.add(_start_sweep(temporary))
         self._watchdog = Watchdog(table, self._condemn, self._clearing.errands, memfds)
         self._parking = Parking(table, idle_ns)
+        self._idle_usage = IdleUsage(table, memfds)
         self._idle_ns = idle_ns
         self._looks: dict[int, int] = {}  # when to look at a running one again
         self._next_tick = 0
@@ -162,7 +167,7 @@ class Launcher:
         self._poll.register(self._control, select.POLLIN)
         try:
             if self._nothing_runs():
-                idle = self._parking.due() - now
+                idle = min(self._parking.due(), self._idle_usage.due()) - now
                 return self._poll.poll(min(max(0, idle) / 1e6, _LONGEST_SLEEP_MS))
             self._awake_until = now + _AWAKE_NS
             return []
@@ -211,8 +216,11 @@ class Launcher:
         folder = os.path.dirname(os.path.abspath(__file__))
         command = interpreter_command(folder, "template")
         given = (theirs.fileno(), code, incoming, outgoing, log)
-        watched.group = self._groups.take()
+        watched.jailed = order["jailed"]
+        order["user"] = jail.user_of(os.getpid(), watched.number)
+        order["system_v"] = "memory" in self._groups.controllers
         try:
+            watched.group = self._take_group(order)
             process = subprocess.Popen(
                 [*command, *map(str, given), str(self._priority), json.dumps(order), self._view],
                 pass_fds=given,
@@ -223,7 +231,7 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
             )
         except OSError as error:
-            watched.tell("sandbox", step="start a template", errno=error.errno)
+            watched.tell("sandbox", step=reports.STEPS[0], errno=error.errno)
             self._clearing.clear_group(watched.group)
             ours.close()
             return
@@ -258,21 +266,41 @@ class Launcher:
                 if not former.told:
                     self._condemn(former, "aborted")
             self._by_row[watched.row] = watched
-            watched.group = self._groups.take()
+            watched.jailed = template.jailed
             if not template.jailed:
                 watched.folder = order["folder"] = f"{self._folder}/{watched.number}"
-            doors = [self._groups.door(watched.group)] if watched.group else []
             self._environments[watched.number] = watched
             try:
+                watched.group = self._take_group(order)
+                doors = [] if watched.group is None else watched.group.doors
                 socket.send_fds(template.link, [json.dumps(order).encode()], [*pipes, *doors])
             except OSError as error:
                 self._forget(watched)
                 watched.tell("sandbox", step="fork", errno=error.errno)
             else:
                 template.reports_left += _REPORTS_OF_AN_ENVIRONMENT
+                template.forks += 1
                 self._forking[watched.number] = time.monotonic_ns()
         for descriptor in pipes:
             os.close(descriptor)
+
+    def _take_group(self, order: dict[str, Any]) -> Group | None:
+        """
+        Return cgroups for a template or environment, None where there are none on this host.
+
+        Raises:
+            OSError: There were some, but one could not be had: nothing runs without.
+        """
+        group = self._groups.take()
+        if group is not None:
+            disk = order["disk_limit"]
+            try:
+                # For the kernel memory of as many threads, descriptors and files as there may be.
+                group.limit_memory(order["memory_limit"] + disk + _KERNEL_MEMORY + disk // 16)
+            except OSError:
+                self._groups.discard(group)
+                raise
+        return group
 
     def _finish(self, order: dict[str, Any], _: list[int]) -> None:
         """
@@ -355,9 +383,15 @@ class Launcher:
         if report.kind == reports.HELLO:
             self._greet(template, pid)
             return
+        if report.kind == reports.SETUP_FAILED:
+            if not template.greeted:
+                template.failure = reports.STEPS[report.number], report.value
+            return
         if report.kind == reports.READY:
             template.ready = True
+            template.ready_at = time.monotonic_ns()
             template.watched.deadline = 0
+            self._idle_usage.look_by(template.ready_at + _S)
             template.watched.tell("ready")
             return
         watched = self._environments.get(report.number)
@@ -384,14 +418,17 @@ class Launcher:
         template.greeted = True
         if watched.pid is None:
             watched.pid, watched.pidfd = pid, os.pidfd_open(pid)
-        if watched.group:
-            os.write(self._groups.door(watched.group), str(pid).encode())
+        if watched.group is not None:
+            for door in watched.group.doors:
+                os.write(door, str(pid).encode())
+        elif template.jailed:
+            template.mounts = usage.mounts(pid)
         template.link.send(b"go")
 
     def _init_made(self, watched: Watched, pid: int) -> None:
         """Note the pid 1 of an environment's namespace: to end it is to end all of that."""
         if watched.ender < 0 and _is_child_of(pid, watched.template):
-            watched.ender = _hold(pid)
+            watched.ender, watched.init = _hold(pid), pid
 
     def _forked(self, watched: Watched, pid: int) -> None:
         template = watched.template
@@ -412,6 +449,7 @@ class Launcher:
         elif watched.row:
             self._table.pid[watched.row] = pid
             self._parking.look_by(template.used_at + self._idle_ns)
+            self._idle_usage.look_by(time.monotonic_ns() + _FIRST_LOOK_AT_PARKED_NS)
 
     def _hang_up(self, template: Template) -> None:
         descriptor = template.link.fileno()
@@ -427,8 +465,15 @@ class Launcher:
 
     def _ended(self, watched: Watched, status: int) -> None:
         """An environment's process is gone: tell why, and clear up after it."""
-        watched.tell_status(status)
+        self._tell_status(watched, status)
         self._forget(watched)
+
+    def _tell_status(self, watched: Watched, status: int) -> None:
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        if killed and watched.group is not None and watched.group.ran_out_of_memory():
+            watched.tell("out_of_memory")
+        else:
+            watched.tell_status(status)
 
     def _forget(self, watched: Watched) -> None:
         self._environments.pop(watched.number, None)
@@ -480,7 +525,13 @@ class Launcher:
         self._templates.pop(watched.number, None)
         watched.cpu_ns = max(watched.cpu_ns, int((used.ru_utime + used.ru_stime) * 1e9))
         watched.peak = max(watched.peak, used.ru_maxrss * 1024)
-        watched.tell_status(status)
+        if template.failure is not None:
+            step, number = template.failure
+            watched.tell("sandbox", step=step, errno=number)
+        elif not template.greeted:
+            watched.tell("sandbox", step=reports.STEPS[0], detail="it ended before its code ran")
+        else:
+            self._tell_status(watched, status)
         self._looks.pop(watched.number, None)
         watched.put_away()
         for environment in list(self._environments.values()):
@@ -495,35 +546,78 @@ class Launcher:
 
     def _tick(self) -> None:
         now = time.monotonic_ns()
-        next_tick = now + _S
         began = time.thread_time_ns()
-        templates = [t.watched for t in self._templates.values() if not t.ready]
-        for watched in (*templates, *self._environments.values()):
-            deadline = self._watchdog.deadline(watched)
-            if not deadline or watched.told:
-                continue
-            self._awake_until = now + _AWAKE_NS
-            look = self._looks.get(watched.number, 0)
-            if look <= now or deadline <= now:
-                look = self._watchdog.hold(watched, deadline, now)
-                if not watched.told:
-                    self._looks[watched.number] = look
-                now = time.monotonic_ns()
-            next_tick = min(next_tick, look)
+        running = self._running(now)
+        # Deadlines first: no function runs on because a neighbour's tree takes long to look at.
+        deadlines = [_S + now]
+        for watched, deadline in running:
+            if deadline <= now:
+                self._look_at(watched, deadline)
+            else:
+                deadlines.append(deadline)
+        next_deadline = min(deadlines)
+        next_tick = self._look_at_those_due(running, next_deadline)
+        now = time.monotonic_ns()
         self._look_after_forks(now)
         if now >= self._parking.due():
             for watched in self._parking.leaving(self._environments.values(), now):
                 self._condemn(watched, "idle")
+        if now >= self._idle_usage.due():
+            self._look_at_idle(now)
         for template in self._templates.values():
             if template.closed_at:
                 self._awake_until = now + _AWAKE_NS
                 if now - template.closed_at > _EOF_GRACE_NS:
                     self._clearing.kill(template.watched)
+        self._clearing.look_after_groups()
         # Watching many must not take the processor from them: a tenth of it at the most. One
         # that starts now is seen within a tick. By its own time: where it can't run ahead of
         # others a look may take long because they have the processor, and is needed then.
         spent = time.thread_time_ns() - began
-        self._next_tick = max(min(next_tick, now + TICK_NS), now + 9 * spent)
+        rested = max(min(next_tick, now + TICK_NS), now + 9 * spent)
+        self._next_tick = min(rested, next_deadline)
+
+    def _running(self, now: int) -> list[tuple[Watched, int]]:
+        """Return those that have a deadline, with it; those looked at longest ago first."""
+        templates = [t.watched for t in self._templates.values() if not t.ready]
+        found: list[tuple[Watched, int]] = []
+        for watched in (*templates, *self._environments.values()):
+            deadline = self._watchdog.deadline(watched)
+            if deadline and not watched.told:
+                found.append((watched, deadline))
+        if found:
+            self._awake_until = now + _AWAKE_NS
+            found.sort(key=lambda one: self._looks.get(one[0].number, 0))
+        return found
+
+    def _look_at_those_due(self, running: list[tuple[Watched, int]], next_deadline: int) -> int:
+        """Look at those whose turn it is, until a deadline; return when the next look is due."""
+        next_tick = next_deadline
+        for watched, deadline in running:
+            if watched.told:
+                continue
+            now = time.monotonic_ns()
+            if now >= next_deadline:
+                return now
+            look = self._looks.get(watched.number, 0)
+            if look <= now:
+                look = self._look_at(watched, deadline)
+            next_tick = min(next_tick, look)
+        return next_tick
+
+    def _look_at(self, watched: Watched, deadline: int) -> int:
+        look = self._watchdog.hold(watched, deadline, time.monotonic_ns())
+        if not watched.told:
+            self._looks[watched.number] = look
+        return look
+
+    def _look_at_idle(self, now: int) -> None:
+        found = self._idle_usage.over(self._environments.values(), self._templates.values(), now)
+        for watched, reason in list(found):
+            if watched.template is None:
+                self._clearing.kill(watched)  # a template: the app asks for another one
+            else:
+                self._condemn(watched, "busy", detail=reason)
 
     def _look_after_forks(self, now: int) -> None:
         if self._forking:
@@ -560,7 +654,10 @@ class Launcher:
                 watched.tell(ending, **facts)  # a template that has not even said hello
                 self._clearing.kill(watched)
             return
-        below = [] if measured else usage.descendants(watched.pid)
+        if ending in _BY_FORCE:
+            # First of all: what it used is read of what is left, before anybody reaps it.
+            self._clearing.stop(watched)
+        below = [] if measured else watched.below()
         if not measured:
             self._measure(watched, watched.pid, below)
             if ending == "finished" and watched.peak > watched.memory_limit:

@@ -51,7 +51,7 @@ class Parking:
         self._next = _NEVER
         found: list[Watched] = []
         for watched in environments:
-            if watched.stays or watched.told or not self._is_parked(watched):
+            if watched.stays or watched.told or not watched.is_parked(self._table):
                 continue
             template = watched.template
             assert template is not None
@@ -64,12 +64,3 @@ class Parking:
             else:
                 self._next = min(self._next, idle_at)
         return found
-
-    def _is_parked(self, watched: Watched) -> bool:
-        row = watched.row
-        return bool(
-            row
-            and watched.pid is not None
-            and not self._table.cpu_before[row]
-            and not self._table.deadline[row]
-        )

@@ -51,7 +51,11 @@ def _try(place: str, tell: int) -> None:
     keep = os.dup(tell)
     step = "make namespaces and the view"
     try:
-        jail.enter({"binds": [], "covers": [], "moves": [], "network": True}, place)
+        jail.enter(
+            {"binds": [], "covers": [], "moves": [], "network": True},
+            place,
+            jail.user_of(os.getpid(), 0),
+        )
         step = "make an environment's namespaces"
         own = os.open("/proc/self/ns/pid", os.O_RDONLY)
         kernel.unshare(kernel.CLONE_NEWPID)

@@ -20,7 +20,9 @@ __all__ = [
     "HELLO",
     "INIT_MADE",
     "READY",
+    "SETUP_FAILED",
     "SIZE",
+    "STEPS",
     "Report",
     "pack",
     "unpack",
@@ -32,10 +34,19 @@ INIT_MADE = 3  # the sender is pid 1 of that environment's namespace
 FORKED = 4  # the sender is that environment
 FORK_FAILED = 5  # ``value`` is the errno
 ENDED = 6  # ``value`` is the wait status, with CPU time and peak memory
+SETUP_FAILED = 7  # the template could not take step ``number`` of ``STEPS``; ``value`` is the errno
+
+STEPS = (
+    "start a template",
+    "set the limits of a template",
+    "make namespaces and the view of a template",
+    "mount a template's /tmp",
+    "prepare a template's interpreter",
+)
 
 CREDENTIALS = struct.Struct("iII")  # pid, uid and gid, as the kernel has them in a message
 
-_KINDS = frozenset(range(HELLO, ENDED + 1))
+_KINDS = frozenset(range(HELLO, SETUP_FAILED + 1))
 _FORMAT = struct.Struct("<BxHIQQ")
 SIZE = _FORMAT.size
 _LARGEST = (1 << 62) - 1  # so that sums of some still fit into 64 bits with a sign

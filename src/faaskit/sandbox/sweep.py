@@ -1,8 +1,11 @@
 """
-What a launcher leaves when it is killed itself, found and removed by the next one.
+The sweep: finds and removes what a launcher left that was killed itself.
 
-Everything that outlives a process carries the launcher's pid and start time in its name:
-the folder, the cgroups and, as an environment variable of the first exec, the processes.
+Everything that outlives a process carries the launcher's pid and start time in its name: the
+folder, the cgroups and, as an environment variable of the first exec, the processes. A pid means
+something in one pid namespace of one boot, so these two are in the name as well: a container
+that shares a folder or a hierarchy with this one does not show its processes here, and they are
+no less alive for that.
 """
 
 from __future__ import annotations
@@ -11,23 +14,35 @@ import os
 import subprocess
 import sys
 
-from . import limits, tree, usage
+from . import cgroups, tree, usage
 
-__all__ = ["MARKER", "main", "name", "owner_is_gone", "sweep"]
+__all__ = ["MARKER", "main", "own_name", "owner_is_gone", "sweep"]
 
 PREFIX = "faaskit-"
 MARKER = "FAASKIT_LAUNCHER"
 
 
-def name(pid: int, start: int) -> str:
-    """Return the name under which a launcher's things are kept."""
-    return f"{PREFIX}{pid}-{start}"
+def _namespace() -> str:
+    """Return what a pid's meaning depends on: the boot, and the pid namespace of that."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read(8)
+    except OSError:  # hidden in some containers, which are as long as their pid namespace
+        boot = "0"
+    return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
+
+
+def own_name() -> str:
+    """Return the name under which this process's things are kept, it being a launcher."""
+    pid = os.getpid()
+    return f"{PREFIX}{_namespace()}-{pid}-{usage.parent_and_start(pid)[1]}"
 
 
 def owner_is_gone(label: str) -> bool:
-    """Return whether a name is a launcher's, and of one that has ended."""
-    pid, _, start = label.removeprefix(PREFIX).partition("-")
-    if not label.startswith(PREFIX) or not (pid.isdigit() and start.isdigit()):
+    """Return whether a name is a launcher's of this pid namespace, and of one that has ended."""
+    own = f"{PREFIX}{_namespace()}-"
+    pid, _, start = label.removeprefix(own).partition("-")
+    if not label.startswith(own) or not (pid.isdigit() and start.isdigit()):
         return False
     return usage.parent_and_start(int(pid))[1] != int(start)
 
@@ -43,10 +58,9 @@ def sweep(temporary: str) -> None:
             continue
         if ours:
             subprocess.run(["rm", "-rf", "--", entry.path], check=False)
-    groups = limits.own_pids_group()
-    if groups is not None:
-        for entry in os.scandir(groups):
-            if entry.is_dir() and owner_is_gone(entry.name):
+    for _, _, home in cgroups.homes():
+        for entry in os.scandir(home):
+            if owner_is_gone(entry.name) and entry.is_dir():
                 _remove_group(entry.path)
 
 
@@ -71,12 +85,13 @@ def _sweep_processes() -> None:
 
 
 def _remove_group(folder: str) -> None:
-    for child in (entry.path for entry in os.scandir(folder) if entry.is_dir()):
+    for child in [entry.path for entry in os.scandir(folder) if entry.is_dir()]:
         with open(f"{child}/cgroup.procs", encoding="ascii") as file:
-            for line in file:
-                tree.kill(int(line))
-        limits.remove_group(child)
-    limits.remove_group(folder)
+            # 0 is a process of an outer pid namespace; to kill that would be to kill oneself.
+            for pid in filter(None, map(int, file)):
+                tree.kill(pid)
+        cgroups.remove_group(child)
+    cgroups.remove_group(folder)
 
 
 def main() -> None:

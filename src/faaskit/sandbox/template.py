@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -54,39 +55,57 @@ def main() -> None:
     an empty folder.
     """
     launcher_fd, code_fd, incoming, outgoing, log = map(int, sys.argv[1:6])
-    kernel.die_with_parent()
-    os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[6]))
-    order = json.loads(sys.argv[7])
-    # None of the user's code has run yet, and none runs without them.
-    code = _read_code(code_fd)
-    shut_in = code["jail"]
-    limits.limit_template(order["data_limit"], order["file_limit"], jailed=shut_in is not None)
     with socket.socket(fileno=launcher_fd) as launcher:
-        if shut_in is not None:
-            jail.enter(shut_in, sys.argv[8])
-            inside.mount_fresh(order["disk_limit"], order["memory_limit"], shut_in["moves"])
-        # The interpreter rewrites code while it learns what it is used for. What it has learnt
-        # here, no environment has to copy a page for.
-        inside.rehearse(_REHEARSALS)
+        step = 0
+        try:
+            kernel.die_with_parent()
+            limits.end_first_when_memory_is_short()
+            os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[6]))
+            order = json.loads(sys.argv[7])
+            code = _read_code(code_fd)
+            shut_in = code["jail"]
+            # None of the user's code has run yet, and none runs without them.
+            step = 1
+            limits.limit_template(order["data_limit"], order["file_limit"])
+            if shut_in is not None:
+                step = 2
+                jail.enter(shut_in, sys.argv[8], order["user"], system_v=order["system_v"])
+                step = 3
+                inside.mount_fresh(order["disk_limit"], order["memory_limit"], shut_in["moves"])
+            step = 4
+            limits.limit_processes(jailed=shut_in is not None)
+            # The interpreter rewrites code while it learns what it is used for. What it has
+            # learnt here, no environment has to copy a page for.
+            inside.rehearse(_REHEARSALS)
+        except Exception as error:  # noqa: BLE001  # no code of the user's ran: it is ours
+            # Of this process, or of one of those that it has forked on the way.
+            number = getattr(error, "errno", None) or errno.EPROTO
+            launcher.send(reports.pack(reports.Report(reports.SETUP_FAILED, step, number)))
+            os._exit(1)
         launcher.send(reports.pack(reports.Report(reports.HELLO)))
-        if launcher.recv(_MESSAGE_LIMIT) != b"go":  # it is watched now
-            return
-        inside.redirect(log)
-        _make_stage(code)
-        boto.install(inside.service_call)
-        channel = inside.Channel(incoming, outgoing)
-        inside.set_channel(channel)
-        began = time.monotonic()
-        load, files = _initialise(code, channel) if code["snapshot"] else (None, ())
-        took = time.monotonic() - began
-        inside.set_channel(None)
-        channel.close()
-        launcher.send(reports.pack(reports.Report(reports.READY)))
-        gc.collect()
-        gc.freeze()
-        # Whatever INIT has filled, a cold start takes no more than twice as long for it.
-        huge_pages.collapse(seconds=took)
-        _Forker(launcher, load or (lambda: _load(code)), shut_in, files).serve()
+        if launcher.recv(_MESSAGE_LIMIT) == b"go":  # it is watched now
+            _serve(launcher, code, (incoming, outgoing, log))
+
+
+def _serve(launcher: socket.socket, code: dict[str, Any], pipes: tuple[int, int, int]) -> None:
+    incoming, outgoing, log = pipes
+    inside.redirect(log)
+    _make_stage(code)
+    boto.install(inside.service_call)
+    channel = inside.Channel(incoming, outgoing)
+    inside.set_channel(channel)
+    began = time.monotonic()
+    load, files = _initialise(code, channel) if code["snapshot"] else (None, ())
+    took = time.monotonic() - began
+    inside.set_channel(None)
+    channel.close()
+    limits.raise_processes()
+    launcher.send(reports.pack(reports.Report(reports.READY)))
+    gc.collect()
+    gc.freeze()
+    # Whatever INIT has filled, a cold start takes no more than twice as long for it.
+    huge_pages.collapse(seconds=took)
+    _Forker(launcher, load or (lambda: _load(code)), code["jail"], files).serve()
 
 
 def _read_code(descriptor: int) -> dict[str, Any]:
@@ -293,7 +312,7 @@ class _Forker:
         return descriptor
 
     def _become(self, order: dict[str, Any], descriptors: list[int], parent: int) -> None:
-        incoming, outgoing, log, *group = descriptors
+        incoming, outgoing, log, *groups = descriptors
 
         def introduce() -> None:
             kernel.set_dumpable(dumpable=True)
@@ -307,7 +326,7 @@ class _Forker:
             inside.Setup(order, self._jail),
             self._load,
             (incoming, outgoing, log),
-            group[0] if group else -1,
+            groups,
             introduce,
             files=self._files,
         )

@@ -17,12 +17,14 @@ __all__ = [
     "children",
     "cpu_time_ns",
     "descendants",
+    "has_pending",
     "mapped_shared_memory",
+    "mounts",
+    "page_tables",
     "parent_and_start",
     "peak_resident",
     "reaped_cpu_time_ns",
     "resident",
-    "shared_memory",
     "state",
     "threads",
 ]
@@ -58,10 +60,18 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def descendants(pid: int) -> list[int]:
-    """Return the pids of everything below a process, parents before children."""
+def descendants(pid: int, most: int = 1 << 22) -> list[int]:
+    """
+    Return the pids of everything below a process, parents before children.
+
+    Args:
+        pid: Of the process.
+        most: With more than so many the walk ends: a tree may grow faster than it is walked.
+    """
     found = children(pid)
     for child in found:  # grows while it is walked
+        if len(found) > most:
+            break
         found.extend(children(child))
     return found
 
@@ -72,34 +82,6 @@ def resident(pid: int) -> int:
     return int(fields[1]) * _PAGE if fields else 0
 
 
-def shared_memory(pids: list[int], device: int) -> int:
-    """
-    Return the bytes of memory that a process tree holds in files without a name or in /dev/shm.
-
-    Such a page counts in nobody's resident set until somebody maps it and touches it.
-
-    Args:
-        pids: Of the tree; the first is its root, whose view has the /dev/shm.
-        device: That of memfds, as ``stat`` tells it.
-    """
-    held: dict[int, int] = {}
-    for pid in pids:
-        folder = f"/proc/{pid}/fd"
-        try:
-            for name in os.listdir(folder):
-                found = os.stat(f"{folder}/{name}")
-                if found.st_dev == device:
-                    held[found.st_ino] = found.st_blocks * 512
-        except OSError:
-            continue
-    try:
-        shm = os.statvfs(f"/proc/{pids[0]}/root/dev/shm")
-        named = (shm.f_blocks - shm.f_bfree) * shm.f_frsize
-    except OSError:
-        named = 0
-    return sum(held.values()) + named
-
-
 def mapped_shared_memory(pids: list[int]) -> int:
     """Return how much of the resident sets is such memory, in bytes; shared pages count twice."""
     total = 0
@@ -108,6 +90,30 @@ def mapped_shared_memory(pids: list[int]) -> int:
             if line.startswith(b"RssShmem:"):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+def mounts(pid: int) -> frozenset[bytes]:
+    """Return the ids of the mounts that a process sees; none where it is gone."""
+    try:
+        with open(f"/proc/{pid}/mountinfo", "rb") as file:
+            return frozenset(line.split(b" ", 1)[0] for line in file)
+    except OSError:
+        return frozenset()
+
+
+def page_tables(pids: list[int]) -> int:
+    """Return the bytes of page tables of some processes; no resident set has them."""
+    return sum(_number(_read(f"/proc/{pid}/status"), b"\nVmPTE:") * 1024 for pid in pids)
+
+
+def has_pending(pid: int, number: int) -> bool:
+    """Return whether a signal was sent to a process, and it has not acted on it yet."""
+    status = _read(f"/proc/{pid}/status")
+    begin = status.find(b"\nShdPnd:")
+    if begin < 0:
+        return False
+    field = status[begin + 8 : status.find(b"\n", begin + 1)]
+    return bool(int(field, 16) >> (number - 1) & 1)
 
 
 def peak_resident(pid: int) -> int:

@@ -7,11 +7,12 @@ Runs in the launcher; stdlib only. It reads nothing that a function can hold up.
 from __future__ import annotations
 
 import contextlib
-import time
+import os
 from typing import TYPE_CHECKING
 
 from . import limits, usage
 from .cpu_share import CpuShare
+from .memory_files import MemoryFiles
 from .table import OVER
 from .weighing import PATIENCE_S, Weighing
 
@@ -29,6 +30,9 @@ TICK_NS = 5_000_000
 _WEIGH_AFTER_S = 0.01, 0.05  # the least, and the most
 _FASTEST_GROWTH = 4e9  # bytes a second, that of a few processors that fill huge pages
 _LOOK_AT_SHARED_NS = 20_000_000
+_FEW = 16  # processes of a tree whose status is read: that of a thousand takes 15 ms
+_USUAL_PAGE_TABLES = 128  # a 512th of what is mapped, and more where that lies scattered
+_PAGES_AT_LEAST = 256 * 1024
 _S = 1_000_000_000
 _TELLING_NS = 5 * _S
 
@@ -44,6 +48,12 @@ def _will_be_told(watched: Watched, now: int) -> bool:
     if template is not None and template.closed_at:
         return True  # killed, if it must be, and then reaped
     return watched.has_ended() and now < watched.deadline + _TELLING_NS
+
+
+def _disk_used(pid: int) -> int:
+    """Return the bytes that are in a jailed environment's /tmp."""
+    disk = os.statvfs(f"/proc/{pid}/root/tmp")
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
 
 
 class Watchdog:
@@ -78,20 +88,11 @@ class Watchdog:
             deadline: From ``deadline``, not 0.
             now: Monotonic, in ns.
         """
-        if deadline == OVER:
-            self._condemn(watched, "finished", measured=True)
-            return now
         if now >= deadline:
-            if watched.hung_up:
-                if _will_be_told(watched, now):
-                    return now + TICK_NS
-                self._condemn(watched, "exit", exit_code=None, detail="it closed its channel")
-            else:
-                self._condemn(watched, "timeout")
-            return deadline + _S
+            return self.end_by_deadline(watched, deadline, now)
         if watched.pid is None:
             return min(deadline, now + TICK_NS)  # whoever it will be, is to be seen at once
-        below = usage.descendants(watched.pid)
+        below = watched.below()
         if not self._hold_memory(watched, watched.pid, below, now):
             return deadline + _S
         look_again = min(deadline, now + TICK_NS)
@@ -99,45 +100,80 @@ class Watchdog:
             look_again = min(look_again, self._hold_cpu(watched, watched.pid, below, now))
         return look_again
 
+    def end_by_deadline(self, watched: Watched, deadline: int, now: int) -> int:
+        """End one whose time is up, or that is over; return when to look again."""
+        if deadline == OVER:
+            self._condemn(watched, "finished", measured=True)
+            return now
+        if watched.hung_up:
+            if _will_be_told(watched, now):
+                return now + TICK_NS
+            self._condemn(watched, "exit", exit_code=None, detail="it closed its channel")
+        else:
+            self._condemn(watched, "timeout")
+        return deadline + _S
+
     def _hold_cpu(self, watched: Watched, pid: int, below: list[int], now: int) -> int:
         table, row = self._table, watched.row
         if watched.share is None:
             started, before = table.started[row], table.cpu_before[row]
-            watched.share = CpuShare(watched.vcpus, started, before)
+            watched.share = CpuShare(watched.vcpus, started, before, watched.group)
         look_again = watched.share.step(now, pid, below)
         table.throttled[row] = watched.share.throttled_ns
         table.cpu[row] = watched.share.used_ns
+        if watched.share.resists:
+            detail = "it resumed itself, over and over, while its share of CPU was used up"
+            self._condemn(watched, "exit", exit_code=None, detail=detail)
         return look_again
 
     def _hold_memory(self, watched: Watched, pid: int, below: list[int], now: int) -> bool:
         """Return whether it may go on."""
+        if len(below) > limits.PROCESSES:
+            return self._end_bomb(watched)
+        group = watched.group
         if now >= watched.look_at_shared:
-            began = time.thread_time_ns()
-            watched.shared = self._unmapped([pid, *below])
-            # A tree with thousands of descriptors is looked at less often.
-            took = time.thread_time_ns() - began
-            watched.look_at_shared = now + max(_LOOK_AT_SHARED_NS, 20 * took)
+            watched.look_at_shared = now + _LOOK_AT_SHARED_NS
+            watched.shared = self._not_resident(watched, [pid, *below])
+            if group is not None and group.ran_out_of_memory():
+                self._condemn(watched, "out_of_memory")
+                return False
         root = usage.resident(pid) + watched.shared
         total = root + sum(map(usage.resident, below))
         if root > watched.memory_limit:
             self._saw(watched, root)
             self._condemn(watched, "out_of_memory")
             return False
-        if usage.threads(pid) + sum(map(usage.threads, below)) > limits.PROCESSES:
-            # Where there is a pids cgroup, the kernel has refused them before.
-            self._condemn(
-                watched, "exit", exit_code=None, detail="more than 1,024 processes and threads"
-            )
-            return False
+        if group is None or not group.counts_processes:
+            threads = usage.threads(pid) + sum(map(usage.threads, below))
+            if threads > limits.PROCESSES:
+                return self._end_bomb(watched)
         if total > watched.memory_limit:
             return self._weigh(watched, root, below, now / _S)
         self._saw(watched, total)
         return True
 
-    def _unmapped(self, pids: list[int]) -> int:
-        """Return the bytes in memory files that no resident set has, at least."""
-        held = usage.shared_memory(pids, self._memfds)
-        return max(0, held - usage.mapped_shared_memory(pids)) if held else 0
+    def _end_bomb(self, watched: Watched) -> bool:
+        # Where there is a pids cgroup, the kernel has refused them before.
+        detail = "more than 1,024 processes and threads"
+        self._condemn(watched, "exit", exit_code=None, detail=detail)
+        return False
+
+    def _not_resident(self, watched: Watched, pids: list[int]) -> int:
+        """Return the bytes that it holds and that no resident set has, at least."""
+        few = pids[:_FEW]
+        tables = max(0, usage.page_tables(few) - watched.memory_limit // _USUAL_PAGE_TABLES)
+        held = 0
+        if watched.group is not None and watched.group.counts_memory:
+            if watched.jailed:  # else the files of its temporary folder may be in memory
+                with contextlib.suppress(OSError):  # it ended, or somebody removed its group
+                    held = watched.group.shared_memory() - _disk_used(pids[0])
+        else:
+            if watched.memory_files is None:
+                watched.memory_files = MemoryFiles(self._memfds)
+            held = watched.memory_files.look(pids)
+        if held > _PAGES_AT_LEAST:
+            return tables + max(0, held - usage.mapped_shared_memory(few))
+        return tables
 
     def _weigh(self, watched: Watched, root: int, below: list[int], now_s: float) -> bool:
         """

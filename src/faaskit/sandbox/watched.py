@@ -8,10 +8,16 @@ import os
 import select
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
+from . import limits, usage
+
 if TYPE_CHECKING:
+    from .cgroups import Group
     from .cpu_share import CpuShare
+    from .memory_files import MemoryFiles
+    from .table import Table
     from .weighing import Weighing
 
 __all__ = ["Template", "Watched"]
@@ -28,10 +34,13 @@ class Watched:
         stays: Whether it is kept ready however long nobody calls its function.
         pid: On the host; None until the kernel has told it.
         pidfd: Of that process.
+        init: In a jail, the pid of an environment's idle first process.
         ender: In a jail, the pidfd of the process that takes all others with it; else -1.
+        group: Its cgroups, where there are any.
         deadline: Set by the launcher itself, in monotonic ns; 0 for none.
         hung_up: Whether it closed its channel.
-        shared: Bytes of memory in its files that were not mapped when it was last looked.
+        shared: Bytes that it held when it was last looked, and that no resident set has.
+        jailed: Whether its /tmp and /dev/shm are its own.
         late: How it was condemned before its pid was known.
     """
 
@@ -47,8 +56,9 @@ class Watched:
         self.pid: int | None = None
         self.pidfd = -1
         self.ender = -1
+        self.init = 0
         self.template: Template | None = None
-        self.group = ""
+        self.group: Group | None = None
         self.folder = ""
         self.deadline = 0
         self.cpu_before = 0
@@ -58,10 +68,30 @@ class Watched:
         self.weighing: Weighing | None = None
         self.weigh_again = 0.0
         self.shared = 0
+        self.jailed = False
+        self.memory_files: MemoryFiles | None = None
         self.look_at_shared = 0
         self.share: CpuShare | None = None
         self.late: tuple[str, dict[str, Any]] | None = None
         self.told = False
+
+    def below(self) -> list[int]:
+        """
+        Return the pids of all that it started and that are there.
+
+        Where the kernel keeps a list of them that is the members of its group, whoever their
+        parents are. Else they are walked, and the walk ends where there are too many.
+        """
+        if self.group is not None and self.group.lists_members:
+            return [pid for pid in self.group.members() if pid != self.pid]
+        return [] if self.pid is None else usage.descendants(self.pid, limits.PROCESSES)
+
+    def is_parked(self, table: Table) -> bool:
+        """Whether it waits for an event, and nobody has claimed it."""
+        row = self.row
+        return bool(
+            row and self.pid is not None and not table.cpu_before[row] and not table.deadline[row]
+        )
 
     def signal_root(self, number: int) -> None:
         """Signal the tree's root by its pidfd: its pid may be another's by now."""
@@ -124,6 +154,11 @@ class Template:
         retired: Whether nothing more may be forked from it.
         reports_left: How many reports of it there may be.
         used_at: When an environment was last ordered of it, in monotonic ns.
+        forks: How many environments were ordered of it.
+        mounts: Ids of what was mounted in there before INIT.
+        made_at: When it was started, in monotonic ns.
+        ready_at: When it had run INIT, in monotonic ns; 0 before.
+        failure: The step and the errno that its set-up failed with.
         closed_at: When its end of the socket was closed, in monotonic ns; 0 while it is open.
     """
 
@@ -137,6 +172,11 @@ class Template:
         self.retired = False
         self.reports_left = 0
         self.used_at = 0
+        self.forks = 0
+        self.mounts: frozenset[bytes] = frozenset()
+        self.made_at = time.monotonic_ns()
+        self.ready_at = 0
+        self.failure: tuple[str, int] | None = None
         self.closed_at = 0
 
 

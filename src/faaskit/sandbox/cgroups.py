@@ -1,0 +1,509 @@
+"""
+Cgroups: the kernel's limits of a whole process tree. Runs in the launcher; stdlib only.
+
+One group for each template and each environment, with as many of the controllers ``pids``,
+``memory`` and ``cpu`` as this process may use: under version 1 a hierarchy for each, whose
+groups root makes, or whoever root has given a folder; under version 2 one hierarchy, in a
+folder that was delegated. Making and removing a group for each call would cost more than
+joining one that is there, so groups are used again once they are empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections import deque
+from typing import NamedTuple
+
+from .limits import PROCESSES
+
+__all__ = ["Group", "Groups", "Hierarchy", "hierarchies", "homes", "remove_group"]
+
+CONTROLLERS = ("pids", "memory", "cpu")
+
+_PERIOD_US = 20_000
+_LEAST_QUOTA_US = 1000  # the kernel takes no less
+# What a former environment may leave charged to a group that the next one gets: pages of files
+# that it was the first to read, which the kernel takes back when they are in the way.
+_LEFT_CHARGED = 16 * 1024 * 1024
+
+
+class Hierarchy(NamedTuple):
+    """
+    One mounted hierarchy, and this process's group in it.
+
+    Attributes:
+        version: 1 or 2.
+        controllers: Of version 1 those of this hierarchy; of version 2 none: its files tell.
+        mount: Where it is mounted.
+        folder: This process's group in it.
+    """
+
+    version: int
+    controllers: frozenset[str]
+    mount: str
+    folder: str
+
+
+def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
+    """
+    Return the hierarchies that show this process's group.
+
+    Args:
+        mountinfo: The text of ``/proc/self/mountinfo``.
+        membership: The text of ``/proc/self/cgroup``.
+    """
+    paths: dict[str, str] = {}
+    for line in membership.splitlines():
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            paths[name] = path
+    found: list[Hierarchy] = []
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        root, mount = before.split(" ")[3:5]
+        kind, _, options = after.split(" ", 2)
+        flags = frozenset(options.split(","))
+        controllers = frozenset[str]()
+        if kind == "cgroup":
+            controllers = flags & paths.keys()
+        names_of_path = sorted(controllers) if kind == "cgroup" else [""] * (kind == "cgroup2")
+        path = next((paths[name] for name in names_of_path if name in paths), "")
+        # A container may see a part of the hierarchy alone, whose root is its own group.
+        if not path or (root != "/" and not f"{path}/".startswith(f"{root}/")):
+            continue
+        below = path if root == "/" else path[len(root) :]
+        folder = (_unescaped(mount) + below).rstrip("/")
+        found.append(Hierarchy(1 + (kind == "cgroup2"), controllers, _unescaped(mount), folder))
+    return found
+
+
+def _unescaped(path: str) -> str:
+    # mountinfo writes blanks and their like in octal.
+    for code, text in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(code, text)
+    return path
+
+
+def homes() -> list[tuple[Hierarchy, frozenset[str], str]]:
+    """
+    Return where this process may make groups: the hierarchy, its controllers, the folder.
+
+    Under version 2 a group that has processes can have no groups with controllers below it,
+    but at the root. So the nearest folder above is taken whose controllers are on, or can be
+    turned on, and between which and this process's group the latter's processes may be moved.
+    """
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mountinfo = file.read()
+        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            found = hierarchies(mountinfo, file.read())
+    except OSError:
+        return []
+    usable: list[tuple[Hierarchy, frozenset[str], str]] = []
+    for hierarchy in found:
+        if hierarchy.version == 1:
+            wanted = hierarchy.controllers & set(CONTROLLERS)
+            if wanted and os.access(hierarchy.folder, os.W_OK):
+                usable.append((hierarchy, wanted, hierarchy.folder))
+            continue
+        folder, controllers = _delegated(hierarchy)
+        if controllers:
+            usable.append((hierarchy, controllers, folder))
+    return usable
+
+
+def _delegated(hierarchy: Hierarchy) -> tuple[str, frozenset[str]]:
+    folder = hierarchy.folder
+    best: tuple[str, frozenset[str]] = ("", frozenset())
+    while folder.startswith(hierarchy.mount):
+        if not all(os.access(path, os.W_OK) for path in (folder, f"{folder}/cgroup.procs")):
+            break
+        controllers = _turned_on(folder, CONTROLLERS)
+        if len(controllers) > len(best[1]) and ("memory" in controllers or not best[0]):
+            best = folder, controllers
+        if folder == hierarchy.mount:
+            break
+        folder = os.path.dirname(folder)
+    return best
+
+
+def _turned_on(folder: str, wanted: tuple[str, ...]) -> frozenset[str]:
+    """Return which of the controllers are on for the groups below a folder, now if need be."""
+    try:
+        on = frozenset(_read(f"{folder}/cgroup.subtree_control").split())
+        there = frozenset(_read(f"{folder}/cgroup.controllers").split())
+    except OSError:
+        return frozenset()
+    for name in wanted:
+        if name in there - on:
+            with contextlib.suppress(OSError):
+                _write(f"{folder}/cgroup.subtree_control", f"+{name}")
+                on |= {name}
+    return on & frozenset(wanted)
+
+
+def _read(path: str) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 1 << 16).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, value: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
+_NAMES = {
+    1: {
+        "limit": "memory.limit_in_bytes",
+        "usage": "memory.usage_in_bytes",
+        "events": "memory.oom_control",
+        "throttled": "throttled_time",
+    },
+    2: {
+        "limit": "memory.max",
+        "usage": "memory.current",
+        "events": "memory.events",
+        "throttled": "throttled_usec",
+    },
+}
+
+
+class Group:
+    """
+    One tree's groups, one in each hierarchy.
+
+    Args:
+        number: Its own.
+        folders: Its folder for each controller, and the version.
+
+    Attributes:
+        doors: Descriptors by which a process of any user joins it, writing 0.
+    """
+
+    def __init__(self, number: int, folders: dict[str, tuple[int, str]]) -> None:
+        self.number = number
+        self._folders = folders
+        self._memory_limit = 0
+        self._oom_kills = 0
+        self._may_fork = True
+        self._quota = 0.0
+        self._moved = False  # whether somebody was moved to a cpu group of its own
+        self.doors: list[int] = []
+        self._first = ""  # where the members are listed
+        try:
+            for version, folder in dict.fromkeys(folders.values()):
+                if version == 1 and folder == folders.get("cpu", (0, ""))[1]:
+                    continue  # joined by those alone that have to be held back
+                self._first = self._first or folder
+                path = f"{folder}/cgroup.procs"
+                self.doors.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close what it has open."""
+        while self.doors:
+            os.close(self.doors.pop())
+
+    def remove(self) -> None:
+        """Close it and remove its folders, where nobody is in them any more."""
+        self.close()
+        for folder in {folder for _, folder in self._folders.values()}:
+            remove_group(folder)
+
+    @property
+    def counts_memory(self) -> bool:
+        """Whether the kernel limits its memory."""
+        return "memory" in self._folders
+
+    @property
+    def limits_cpu(self) -> bool:
+        """Whether the kernel can hold it to a share of CPU."""
+        return "cpu" in self._folders
+
+    @property
+    def counts_processes(self) -> bool:
+        """Whether the kernel limits its processes and threads."""
+        return "pids" in self._folders
+
+    @property
+    def lists_members(self) -> bool:
+        """Whether all that it started are in it from their first moment."""
+        return bool(self._first)
+
+    def members(self) -> list[int]:
+        """Return the pids in it; none where somebody has removed it."""
+        try:
+            found = _members(self._first)
+        except OSError:
+            return []
+        return [pid for pid in found if pid]  # 0 is one of an outer pid namespace
+
+    # Processes
+
+    def forbid_forks(self) -> None:
+        """Let nothing in it fork any more: a fork bomb then can't outrun whoever ends it."""
+        if self.counts_processes:
+            self._may_fork = False
+            with contextlib.suppress(OSError):  # a folder that somebody removed holds nobody
+                _write(f"{self._folders['pids'][1]}/pids.max", "0")
+
+    def allow_forks(self) -> None:
+        """Let it have as many processes and threads as a function may."""
+        if self.counts_processes:
+            _write(f"{self._folders['pids'][1]}/pids.max", str(PROCESSES))
+            self._may_fork = True
+
+    # Memory
+
+    def limit_memory(self, limit: int) -> None:
+        """
+        Set how many bytes of memory of any kind it may hold, swapped out or not.
+
+        Raises:
+            OSError: It holds more, and the kernel could not take that back.
+        """
+        if not self.counts_memory or limit == self._memory_limit:
+            return
+        version, folder = self._folders["memory"]
+        if version == 2:  # noqa: PLR2004
+            _write(f"{folder}/memory.max", str(limit))
+            _try_write(f"{folder}/memory.swap.max", "0")
+            _try_write(f"{folder}/memory.oom.group", "1")
+        else:
+            # With swap the second may never be below the first, whichever way they move.
+            swap = f"{folder}/memory.memsw.limit_in_bytes"
+            if limit > self._memory_limit > 0:
+                _try_write(swap, str(limit))
+            _write(f"{folder}/memory.limit_in_bytes", str(limit))
+            _try_write(swap, str(limit))
+        self._memory_limit = limit
+
+    def memory(self) -> int:
+        """Return the bytes that are charged to it, pages of files included."""
+        version, folder = self._folders["memory"]
+        return int(_read(f"{folder}/{_NAMES[version]['usage']}"))
+
+    def shared_memory(self) -> int:
+        """
+        Return the bytes of files in memory that are charged to it, mapped or not.
+
+        These are those of /tmp, of /dev/shm, without a name, of System V, and shared mappings
+        of no file, whoever has a descriptor of them, and be it a message that nobody received.
+        """
+        return _value(_read(f"{self._folders['memory'][1]}/memory.stat"), "shmem")
+
+    def ran_out_of_memory(self) -> bool:
+        """Return whether the kernel has killed for memory in it since this was asked last."""
+        if not self.counts_memory:
+            return False
+        version, folder = self._folders["memory"]
+        try:
+            kills = _value(_read(f"{folder}/{_NAMES[version]['events']}"), "oom_kill")
+        except OSError:
+            return False
+        before, self._oom_kills = self._oom_kills, kills
+        return kills > before
+
+    # CPU
+
+    def hold_cpu(self, vcpus: float, pids: list[int]) -> bool:
+        """
+        Hold processes, and all that they will fork, to a share of CPU.
+
+        Under version 1 they are moved one by one. One that forks at this moment may have a
+        child that is not: the next look finds it.
+
+        Returns:
+            False if none of them could be moved.
+        """
+        version, folder = self._folders["cpu"]
+        try:
+            if self._quota != vcpus:
+                self._set_quota(version, folder, vcpus)
+            if version == 1:
+                self._moved = True
+                inside = set(_members(folder))
+                for pid in pids:
+                    if pid not in inside:
+                        _try_write(f"{folder}/cgroup.procs", str(pid))
+        except OSError:
+            return False
+        return True
+
+    def _set_quota(self, version: int, folder: str, vcpus: float) -> None:
+        quota = max(_LEAST_QUOTA_US, int(vcpus * _PERIOD_US))
+        period = max(_PERIOD_US, int(quota / vcpus))
+        if version == 1:
+            _write(f"{folder}/cpu.cfs_period_us", str(period))
+            _write(f"{folder}/cpu.cfs_quota_us", str(quota))
+        else:
+            _write(f"{folder}/cpu.max", f"{quota} {period}")
+        self._quota = vcpus
+
+    def free_cpu(self) -> None:
+        """Hold it to no share of CPU any more: what is to die has to run for that."""
+        if not self._quota:
+            return
+        self._quota = 0.0
+        version, folder = self._folders["cpu"]
+        if version == 1:
+            _try_write(f"{folder}/cpu.cfs_quota_us", "-1")
+        else:
+            _try_write(f"{folder}/cpu.max", "max")
+
+    def throttled_ns(self) -> int:
+        """Return for how long its share has kept it from running, over all that use the group."""
+        version, folder = self._folders["cpu"]
+        try:
+            value = _value(_read(f"{folder}/cpu.stat"), _NAMES[version]["throttled"])
+        except OSError:
+            return 0
+        return value if version == 1 else value * 1000
+
+    # Using it again
+
+    def is_clean(self) -> bool:
+        """Return whether nobody is in it, and little of what was charged to it is left."""
+        if _members(self._first) or (self._moved and _members(self._folders["cpu"][1])):
+            return False
+        if not self.counts_memory or self.memory() <= _LEFT_CHARGED:
+            return True
+        # Pages of files may stay: the kernel takes them back when they are in the way.
+        stat = _read(f"{self._folders['memory'][1]}/memory.stat")
+        return sum(_value(stat, name) for name in ("rss", "anon", "shmem")) <= _LEFT_CHARGED
+
+    def make_ready(self) -> None:
+        """Undo what was set for the one that had it."""
+        self.free_cpu()
+        self._moved = False
+        self.ran_out_of_memory()
+        if not self._may_fork:
+            self.allow_forks()
+
+
+def _members(folder: str) -> list[int]:
+    return [int(line) for line in _read_all(f"{folder}/cgroup.procs").split()]
+
+
+def _read_all(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def _value(text: str, name: str) -> int:
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def _try_write(path: str, value: str) -> None:
+    with contextlib.suppress(OSError):
+        _write(path, value)
+
+
+class Groups:
+    """
+    The groups of one launcher.
+
+    Args:
+        name: Of their folders; says whose they are.
+
+    Attributes:
+        controllers: Those that can be used here; empty where there are none.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._parents: dict[str, tuple[int, str]] = {}
+        self._free: deque[Group] = deque()
+        self._all: list[Group] = []
+        self._made = 0
+        for hierarchy, controllers, home in homes():
+            folder = f"{home}/{name}"
+            try:
+                os.mkdir(folder)
+                if hierarchy.version == 2:  # noqa: PLR2004
+                    controllers = _turned_on(folder, tuple(sorted(controllers)))  # noqa: PLW2901
+            except OSError:
+                continue  # a read-only mount looks writable to root: there are none here
+            for controller in controllers:
+                self._parents[controller] = hierarchy.version, folder
+        self.controllers = frozenset(self._parents)
+
+    def take(self) -> Group | None:
+        """
+        Return a group that nobody is in, None where there are no cgroups.
+
+        Raises:
+            OSError: One could not be made, though there were some.
+        """
+        if not self._parents:
+            return None
+        if self._free:
+            return self._free.popleft()
+        number, self._made = self._made, self._made + 1
+        folders: dict[str, tuple[int, str]] = {}
+        for controller, (version, parent) in self._parents.items():
+            folders[controller] = version, f"{parent}/{number}"
+        for _, folder in set(folders.values()):
+            os.makedirs(folder, exist_ok=True)  # with the parent, if somebody removed that
+        group = Group(number, folders)
+        group.allow_forks()
+        self._all.append(group)
+        return group
+
+    def give_back(self, group: Group) -> None:
+        """
+        Take a group that is clean for the next one.
+
+        The one that was given back longest ago is used next: what the kernel frees later, such
+        as a large page table, is gone from it by then.
+        """
+        try:
+            group.make_ready()
+        except OSError:
+            self.discard(group)
+        else:
+            self._free.append(group)
+
+    def discard(self, group: Group) -> None:
+        """Remove a group that is of no more use, because somebody removed its folder."""
+        with contextlib.suppress(OSError):
+            group.remove()
+        if group in self._all:
+            self._all.remove(group)
+
+    def forbid_all_forks(self) -> None:
+        """Let nothing fork any more, in any group."""
+        for group in self._all:
+            group.forbid_forks()
+            group.free_cpu()
+
+    def close(self) -> None:
+        """Remove all groups; those that still have a process are left to the next sweep."""
+        for group in self._all:
+            with contextlib.suppress(OSError):
+                group.remove()
+        for _, folder in set(self._parents.values()):
+            with contextlib.suppress(OSError):
+                remove_group(folder)
+
+
+def remove_group(folder: str) -> None:
+    """Remove an empty group; one that still has a process stays."""
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EBUSY):
+            raise
