@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import random
@@ -554,6 +555,43 @@ def connects(event: Any) -> Any:
 def connects_to_abstract(event: Any) -> Any:
     with socket.socket(socket.AF_UNIX) as line:
         line.connect("\0" + event["name"])
+
+
+@_deed
+def connects_to_path(event: Any) -> Any:
+    if event.get("kind") == "pair of datagrams":
+        line, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        other.close()
+    else:
+        datagram = event.get("kind") == "datagram"
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+    with line:
+        line.connect(event["path"])
+
+
+@_deed
+def takes_a_lease(event: Any) -> Any:
+    with open(event["path"], "rb") as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+@_deed
+def talks_to_itself_by_a_pair(event: Any) -> Any:
+    one, other = socket.socketpair()
+    with one, other:
+        one.sendall(b"hello")
+        return other.recv(16).decode()
+
+
+@_deed
+def talks_to_itself_by_path(event: Any) -> Any:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as line:
+        server.bind("/tmp/itself")
+        server.listen()
+        line.connect("/tmp/itself")
+        server.accept()[0].sendall(b"hello")
+        os.unlink("/tmp/itself")
+        return line.recv(16).decode()
 
 
 @_deed

@@ -159,6 +159,56 @@ def floods_with_calls(event: Any, context: Any) -> Any:
 
 
 @_deed
+def begins_many_calls(event: Any, context: Any) -> Any:
+    """Send 40 MB of each of 40 service calls, and the end of none."""
+    channel = sys.modules["_faaskit_child.inside"]._channel
+    frame = bytes(256 * 1024)
+    for number in range(40):
+        for _ in range(160):
+            channel._write(struct.pack(">BBHII", 7, 0, 0, number, len(frame)) + frame)
+    return "unheard"
+
+
+def _write_message(kind: int, payload: bytes) -> None:
+    channel = sys.modules["_faaskit_child.inside"]._channel
+    for frame in sys.modules["_faaskit_child.wire"].encode(kind, 1, payload):
+        channel._write(frame)
+
+
+@_deed
+def calls_with_large_json(event: Any, context: Any) -> Any:
+    """Send a service call whose parameters repeat a text; return the failure that comes back."""
+    many = event["mb"] * _MB // len(event["text"])
+    head = b'{"service": "s3", "operation": "GetObject", "parameters": {"Key": [%s1]}}'
+    head %= event["text"].encode() * many
+    _write_message(7, struct.pack(">I", len(head)) + head)
+    channel = sys.modules["_faaskit_child.inside"]._channel
+    header, _ = sys.modules["_faaskit_child.wire"].split_message(channel.receive()[2])
+    return header["failure"]
+
+
+@_deed
+def errs_with_large_json(event: Any, context: Any) -> Any:
+    """Send an error object with six megabytes of lists in it."""
+    error = b'{"errorType": "T", "errorMessage": "M", "stackTrace": [%s1]}'
+    _write_message(6, error % (b"[]," * (2 * _MB - 40)))
+    time.sleep(60)
+
+
+@_deed
+def returns_during_a_large_call(event: Any, context: Any) -> Any:
+    """Return while a thread of its own is in the middle of a service call."""
+    channel = sys.modules["_faaskit_child.inside"]._channel
+    body = bytes(16 * _MB)
+    call = ("s3", "PutObject", {"Bucket": "b", "Key": "k"}, body)
+    threading.Thread(
+        target=channel.call, args=call, kwargs={"region": "", "session": ""}, daemon=True
+    ).start()
+    time.sleep(event["delay"])
+    return "done"
+
+
+@_deed
 def floods_the_log(event: Any, context: Any) -> Any:
     print("the head")
     line = b"x" * (_MB - 1) + b"\n"

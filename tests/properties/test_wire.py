@@ -229,6 +229,42 @@ def test_a_header_that_is_none_is_refused(payload: bytes) -> None:
         wire.split_message(payload)
 
 
+@given(st.binary(max_size=40), st.binary(max_size=40), st.integers(0, 40))
+def test_a_header_over_its_limit_is_refused_unparsed(
+    header: bytes, body: bytes, limit: int
+) -> None:
+    """The header's size is looked at before anything is copied or parsed; the body's is not."""
+    payload = struct.pack(">I", len(header)) + header + body
+    if len(header) > limit:
+        with pytest.raises(wire.HeaderTooLargeError):
+            wire.split_payload(payload, limit)
+    else:
+        assert wire.split_payload(payload, limit) == (header, body)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 9)), max_size=30),
+    st.integers(1, 3),
+)
+def test_an_assembler_holds_the_messages_that_are_under_way_and_no_more(
+    sent: list[tuple[int, bool, int]], open_limit: int
+) -> None:
+    """As many as its limit, of all kinds together; the next one's first frame is refused."""
+    kinds = (wire.CALL, wire.RESULT)
+    assembler = Assembler(dict.fromkeys(kinds, 1000), open_limit)
+    under_way: set[tuple[int, int]] = set()
+    for key, last, size in sent:
+        kind, number = kinds[key % 2], key // 2
+        frame = (kind, last, number, bytes(size))
+        if not last and (kind, number) not in under_way and len(under_way) == open_limit:
+            with pytest.raises(WireError, match="messages under way"):
+                assembler.add(frame)
+            return
+        assert (assembler.add(frame) is not None) == last
+        (under_way.discard if last else under_way.add)((kind, number))
+        assert set(assembler._parts) == under_way
+
+
 @given(st.binary(max_size=80))
 def test_splitting_never_fails_otherwise(payload: bytes) -> None:
     """Any bytes are split or refused; no other exception comes out."""

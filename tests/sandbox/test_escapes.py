@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import hostile_init
 import pytest
 from probes import family, wait_gone
 
-from faaskit import App, Invocation, Invoker, function
+from faaskit import App, Invocation, Invoker, exceptions, function
 from faaskit.functions import Function
+from faaskit.sandbox import landlock
 
 ESCAPE: Function = function(escapes.attempt, name="escape", memory_size=256, timeout=20)
 SHORT = ESCAPE.with_config(timeout=1)
@@ -30,6 +32,7 @@ SHUT = ESCAPE.with_config(network=False)
 
 NEW_USER, NEW_MOUNTS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000, 0x20000000, 0x40000000
 APP = os.getpid()
+NAMED_SOCKETS_TOLD_APART = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
 
 
 @pytest.fixture(scope="module")
@@ -482,3 +485,60 @@ def test_an_abstract_socket_is_out_of_reach(invoker: Invoker) -> None:
         server.bind(f"\0{name}")
         server.listen()
         assert tried(invoker, "connects_to_abstract", name=name) == ["refused", "EPERM"]
+
+
+@pytest.fixture
+def service() -> Iterator[Path]:
+    """A server on a socket in a folder, which everybody may write to."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        Path(folder).chmod(0o755)
+        server.bind(f"{folder}/service")
+        server.listen()
+        Path(folder, "service").chmod(0o777)
+        yield Path(folder, "service")
+
+
+def test_a_socket_that_is_readable_is_refused_without_network(
+    invoker: Invoker, service: Path
+) -> None:
+    """A read-only mount keeps nobody from writing to it."""
+    made = SHUT.with_config(readable=(str(service),))
+    with pytest.raises(exceptions.DefinitionError, match="which is a socket"):
+        invoker.invoke(made, {"do": "connects_to_path", "path": str(service)})
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram", "pair of datagrams"])
+def test_socket_in_a_folder_is_out_of_reach_without_network(invoker: Invoker, kind: str) -> None:
+    """With the network a function may talk to whom it likes; without, to itself alone."""
+    mode = socket.SOCK_STREAM if kind == "stream" else socket.SOCK_DGRAM
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, mode) as server:
+        Path(folder).chmod(0o755)
+        path = f"{folder}/service"
+        server.bind(path)
+        if kind == "stream":
+            server.listen()
+        Path(path).chmod(0o777)
+        attempt: dict[str, Any] = {"do": "connects_to_path", "path": path, "kind": kind}
+        opened = ESCAPE.with_config(readable=(folder,))
+        assert invoker.invoke(opened, attempt).result() == ["did", None]
+        shut = opened.with_config(network=False)
+        refused = "EACCES" if NAMED_SOCKETS_TOLD_APART else "EAFNOSUPPORT"
+        assert invoker.invoke(shut, attempt).result() == ["refused", refused]
+
+
+def test_function_without_network_talks_to_itself(invoker: Invoker) -> None:
+    """By connected pairs everywhere; by sockets with a name where the kernel tells them apart."""
+    assert tried(invoker, "talks_to_itself_by_a_pair", by=SHUT) == ["did", "hello"]
+    by_path = tried(invoker, "talks_to_itself_by_path", by=SHUT)
+    assert by_path == (
+        ["did", "hello"] if NAMED_SOCKETS_TOLD_APART else ["refused", "EAFNOSUPPORT"]
+    )
+    assert tried(invoker, "talks_to_itself_by_path") == ["did", "hello"]
+
+
+def test_function_does_not_keep_the_host_from_writing(invoker: Invoker) -> None:
+    """A lease on a file that may be read holds up whoever opens it for writing, for 45 s."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).chmod(0o644)
+        made = ESCAPE.with_config(readable=(file.name,))
+        assert tried(invoker, "takes_a_lease", by=made, path=file.name) == ["refused", "EINVAL"]

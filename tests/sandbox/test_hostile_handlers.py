@@ -231,6 +231,52 @@ def test_unread_answers_do_not_fill_the_app(invoker: Invoker) -> None:
     assert peak_of_this_process() - before < 128 * 1024 * 1024
 
 
+def grown_by(invoker: Invoker, event: dict[str, Any]) -> tuple[Invocation, int]:
+    """Invoke; return the invocation, and by how many MB the app's memory grew at most."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
+    before = peak_of_this_process()
+    invocation = check(invoker, ACT, event)
+    return invocation, (peak_of_this_process() - before) // (1024 * 1024)
+
+
+def test_calls_that_never_end_do_not_fill_the_app(invoker: Invoker) -> None:
+    """The app holds one message that is not complete; a second one ends the call."""
+    invocation, grown_mb = grown_by(invoker, {"do": "begins_many_calls"})
+    assert invocation.status == "exit"
+    assert "more than 1 messages under way" in str(invocation.error)
+    assert grown_mb < 120  # 40 of one call, and what a growing buffer needs
+
+
+@pytest.mark.parametrize(
+    ("text", "mb"),
+    [(f'"{"x" * 1000}",', 36), ("[],", 36), ("[],", 15), ('{"a":0},', 15), ("[", 15)],
+    ids=["texts over its size", "lists over its size", "lists", "objects", "deep"],
+)
+def test_json_of_a_call_does_not_fill_the_app(invoker: Invoker, text: str, mb: int) -> None:
+    """A call whose JSON would be far larger once parsed is refused, and the function goes on."""
+    event = {"do": "calls_with_large_json", "text": text, "mb": mb}
+    invocation, grown_mb = grown_by(invoker, event)
+    assert invocation.status == "ok", invocation.payload
+    assert invocation.payload["code"] == "RequestEntityTooLargeException"
+    assert grown_mb < 4 * mb + 40  # parsed, it would be over 25 times its size
+
+
+def test_json_of_an_error_does_not_fill_the_app(invoker: Invoker) -> None:
+    """An error object of lists is no error object: the call ends as one without a result."""
+    invocation, grown_mb = grown_by(invoker, {"do": "errs_with_large_json"})
+    assert invocation.status == "exit"
+    assert "its error object is too large" in str(invocation.error)
+    assert grown_mb < 60
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.005, 0.02])
+def test_a_result_during_a_large_call_arrives(invoker: Invoker, delay: float) -> None:
+    """A thread in the middle of a call does not spoil the result, which waits for its turn."""
+    for _ in range(5):
+        invocation = check(invoker, ACT, {"do": "returns_during_a_large_call", "delay": delay})
+        assert (invocation.status, invocation.payload) == ("ok", "done"), invocation.error
+
+
 @pytest.mark.parametrize("deed", ["leaves_a_thread", "leaves_a_grandchild", "leaves_a_daemon"])
 def test_what_it_leaves_behind_ends_with_it(invoker: Invoker, deed: str) -> None:
     """The result is there at once, and what the handler started is gone soon after."""

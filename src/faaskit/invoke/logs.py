@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 __all__ = ["LOG_LIMIT_BYTES", "LogBuffer"]
 
 LOG_LIMIT_BYTES = 6 * 1024 * 1024
@@ -18,9 +16,11 @@ class LogBuffer:
 
     def __init__(self, limit: int = LOG_LIMIT_BYTES) -> None:
         self._half = limit // 2
+        # Two buffers and no list of pieces: one of two bytes would take fifty.
         self._head = bytearray()
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
+        self._tail = bytearray()
+        # The tail is cut to its half once it is an eighth over, since each cut copies it.
+        self._most = self._half + self._half // 8
         self._dropped = 0
 
     def add(self, data: bytes) -> None:
@@ -29,22 +29,20 @@ class LogBuffer:
         if room > 0:
             self._head += data[:room]
             data = data[room:]
-        if not data:
-            return
-        self._tail.append(data)
-        self._tail_size += len(data)
-        while self._tail_size - len(self._tail[0]) >= self._half:
-            gone = self._tail.popleft()
-            self._tail_size -= len(gone)
-            self._dropped += len(gone)
+        self._tail += data
+        if len(self._tail) > self._most:
+            self._cut()
+
+    def _cut(self) -> None:
+        over = max(0, len(self._tail) - self._half)
+        del self._tail[:over]
+        self._dropped += over
 
     def text(self) -> str:
         """Return what was kept; bytes that are no UTF-8 are replaced."""
-        tail = b"".join(self._tail)
-        over = max(0, len(tail) - self._half)
-        dropped = self._dropped + over
-        head = bytes(self._head)
-        if not dropped:
-            return (head + tail).decode("utf-8", "replace")
-        mark = f"\n[faaskit: {dropped} bytes of log were dropped here]\n"
-        return head.decode("utf-8", "replace") + mark + tail[over:].decode("utf-8", "replace")
+        self._cut()
+        if not self._dropped:
+            return (self._head + self._tail).decode("utf-8", "replace")
+        mark = f"\n[faaskit: {self._dropped} bytes of log were dropped here]\n"
+        head, tail = (part.decode("utf-8", "replace") for part in (self._head, self._tail))
+        return head + mark + tail

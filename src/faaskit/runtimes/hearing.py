@@ -21,10 +21,12 @@ from faaskit.runtimes.contract import (
     Outcome,
     RunCancelledError,
     ServiceCall,
+    ServiceFailure,
     ServiceReply,
     Usage,
 )
 from faaskit.runtimes.errno_advice import sandbox_error
+from faaskit.runtimes.json_limits import JsonLimits, JsonTooLargeError, loads
 from faaskit.runtimes.reading import Used
 from faaskit.sandbox import wire
 from faaskit.sandbox.handler import RESPONSE_LIMIT
@@ -41,16 +43,24 @@ __all__ = [
 
 _MB = 1024 * 1024
 
+# The largest document that any operation of AWS's has is 16 MB of JSON, BatchWriteItem's; what
+# is larger, such as an object of S3, is a body. The most that is written in it for one value is
+# a number of a list, about ten digits: `{"N": "0.12345678"}, `. Parsed, such a document has 240 MB.
+_HEADER_LIMIT = 16 * _MB
+_CALL_LIMITS = JsonLimits(values=2_000_000, depth=128)  # DynamoDB's 32 levels are 64 and some
+# A stack trace is a list of lines.
+_ERROR_LIMITS = JsonLimits(values=100_000, depth=8)
+
 
 def message_limits(limits: Limits) -> dict[int, int]:
     """Return the largest message of each kind that an environment may send."""
     return {
         wire.READY: 0,
-        wire.INIT_DONE: 64,
+        wire.INIT_DONE: wire.REASON_LIMIT,
         wire.RESULT: RESPONSE_LIMIT,
         wire.ERROR: RESPONSE_LIMIT,
         # A body can't be larger than what the function can hold.
-        wire.CALL: limits.memory_size * _MB + _MB,
+        wire.CALL: _HEADER_LIMIT + limits.memory_size * _MB + _MB,
         wire.SETUP_FAILED: 1 << 16,
     }
 
@@ -100,6 +110,8 @@ class Hearing:
         if item.kind == wire.CALL:
             try:
                 yield _service_call(item)
+            except (wire.HeaderTooLargeError, JsonTooLargeError) as error:
+                write_reply(self._line, item.number, _too_large(error))
             except wire.WireError as error:
                 self._hang_up(str(error), began)
         elif item.kind == wire.RESULT:
@@ -111,7 +123,10 @@ class Hearing:
 
     def _error(self, payload: bytes) -> tuple[Ending, bytes]:
         try:
-            body = json.loads(payload)
+            body = loads(payload, _ERROR_LIMITS)
+        except JsonTooLargeError as error:
+            self._detail = f"its error object is too large: {error}"
+            return "exit", b""
         except (ValueError, RecursionError):
             return "exit", b""
         if not isinstance(body, dict):
@@ -150,7 +165,8 @@ class Hearing:
             raise RunCancelledError
         elif ending == "finished":
             ending = "exit"
-        self._detail = facts.get("detail") or self._detail
+        # What this side has seen says more than that the channel was closed upon it.
+        self._detail = self._detail or facts.get("detail", "")
         used = Used(facts["cpu_ns"], facts["peak"], facts["throttled_ns"])
         self._conclude(ending, payload, used, facts.get("exit_code"), facts.get("signal"))
 
@@ -192,8 +208,26 @@ def _error_object(body: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _too_large(error: Exception) -> ServiceReply:
+    msg = (
+        f"The request is too large: {error}. A request has at most {_HEADER_LIMIT:,} bytes of "
+        f"JSON beside its body, {_CALL_LIMITS.values:,} values and {_CALL_LIMITS.depth} levels."
+    )
+    return ServiceReply(failure=ServiceFailure("RequestEntityTooLargeException", msg))
+
+
 def _service_call(item: Message) -> ServiceCall:
-    header, body = wire.split_message(item.payload)
+    text, body = wire.split_payload(item.payload, _HEADER_LIMIT)
+    try:
+        header = loads(text, _CALL_LIMITS)
+    except JsonTooLargeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        msg = "a service call whose header is not JSON"
+        raise wire.WireError(msg) from error
+    if not isinstance(header, dict):
+        msg = "a service call whose header is not an object"
+        raise wire.WireError(msg)
     service, operation = header.get("service"), header.get("operation")
     parameters = header.get("parameters")
     if not (isinstance(service, str) and isinstance(operation, str)):

@@ -165,10 +165,10 @@ class LocalBackend:
             if other is not template:
                 excess -= other.shed(excess)
 
-    def without_snapshot(self, code: Code, threads_of: Template) -> None:
-        """Have each environment of that code run INIT itself from now on."""
+    def without_snapshot(self, code: Code, template: Template) -> None:
+        """Run INIT in each environment of that code from now on."""
         with self._lock:
-            if self._templates.get(code) is threads_of:
+            if self._templates.get(code) is template:
                 self._templates[code] = Template(self, code, snapshot=False)
 
     def lost(self, keeper: Keeper) -> None:

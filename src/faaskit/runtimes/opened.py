@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
+from faaskit.exceptions import DefinitionError
 from faaskit.runtimes.contract import Code
 
 __all__ = ["Opened", "keep_private", "open_for", "private_folders"]
@@ -77,6 +78,9 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
     Args:
         code: Of the function.
         covers: From ``private_folders``.
+
+    Raises:
+        DefinitionError: It has no network, and is to read a socket.
     """
     binds: dict[str, str] = {}
     root = code.environment["LAMBDA_TASK_ROOT"]
@@ -95,6 +99,13 @@ def open_for(code: Code, covers: Iterable[str]) -> Opened:
         binds.setdefault(prefix, _place_of(prefix, False, len(binds)))
     moves: dict[str, str] = {}
     for path in code.readable:
+        if not code.network and Path(path).is_socket():
+            msg = (
+                f"function {code.function_name!r} has network=False, and readable has {path!r}, "
+                "which is a socket, and so out of reach. Take it out of readable, or give the "
+                "function the network"
+            )
+            raise DefinitionError(msg)
         place = binds.setdefault(path, _place_of(path, False, len(binds)))
         if place != path:
             moves[place] = path  # it is looked for where it is named

@@ -18,7 +18,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -55,8 +55,8 @@ class Host(Protocol):
     def new_line(self, limits: Limits) -> tuple[int, Line]:
         """Return a number that was never used and the pipes to go with it."""
 
-    def without_snapshot(self, code: Code, threads_of: Template) -> None:
-        """Have each environment of that code run INIT itself from now on."""
+    def without_snapshot(self, code: Code, template: Template) -> None:
+        """Run INIT in each environment of that code from now on, and not in this template."""
 
     def make_room(self, template: Template) -> None:
         """See that there are not too many ready, having others than this one give some up."""
@@ -253,17 +253,8 @@ class Template:
             for item in line.listen():
                 if isinstance(item, Message) and item.kind == wire.INIT_DONE:
                     init_ms = (time.perf_counter_ns() - began) / 1e6
-                    if item.payload == b"threads":
-                        self._backend.without_snapshot(self.code, self)
-                        warnings.warn(
-                            f"function {self.code.function_name!r} leaves a thread running after "
-                            "INIT, which can't be copied; INIT runs in every environment instead. "
-                            "Start the thread in the handler to get the snapshot back",
-                            RuntimeWarning,
-                            stacklevel=2,
-                        )
-                        msg = "INIT left a thread running"
-                        raise StaleError(SandboxError(msg, step="run INIT"))
+                    if item.payload:
+                        self._lose_snapshot(item.payload)
                 elif isinstance(item, Verdict) and item.facts and item.facts["ending"] == "ready":
                     yield from map(log_of, line.rest_of_log())
                     if self.code.snapshot and init_ms is None:
@@ -280,6 +271,22 @@ class Template:
                     if end.outcome is not None:
                         yield end.outcome
                         return None
+
+    def _lose_snapshot(self, leftovers: bytes) -> NoReturn:
+        """Warn of what INIT left that can't be copied; the caller goes on without a snapshot."""
+        self._backend.without_snapshot(self.code, self)
+        # The text comes from the function's process.
+        told = "".join(c if c.isprintable() else "?" for c in leftovers.decode("utf-8", "replace"))
+        warnings.warn(
+            f"function {self.code.function_name!r} leaves {told} after INIT, which can't be "
+            "copied for each call; INIT runs in every environment instead. To get the snapshot "
+            "back, make it in the handler, or close it in a hook of snapshot_restore_py. With "
+            "snapshot=False INIT runs in every environment without this warning",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        msg = "INIT left what can't be copied"
+        raise StaleError(SandboxError(msg, step="run INIT"))
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:
         """Answer a service call of INIT."""

@@ -52,6 +52,11 @@ The way of one call
    whole tree, kills it, and tells the verdict, for which the app waits.
 4. What is parked ends when its function was idle for minutes (parking.py).
 
+A fork shares open files and shared memory with its template, which would carry what one call
+wrote to the next. After INIT the template looks at what is open that was not (inherited_state.py).
+Files that are only read each environment opens again; a function whose INIT leaves anything else,
+or a thread, has no snapshot.
+
 Before it serves, a template runs the code that environments run, so that the interpreter has
 specialised it, and puts a large image into huge pages (huge_pages.py): every page that a fork
 need not copy, nor its table entry, is time and memory of each call.
@@ -70,8 +75,9 @@ Who has what rights
 
 Who may be lied to about what
 -----------------------------
-- An environment may write anything into its line: the decoder bounds it, and what is no
-  message ends the call. It can't lower its bill: both clocks and all figures are outside.
+- An environment may write anything into its line: the decoder bounds it, one message may be
+  incomplete, and what is no message ends the call. Its JSON is counted before it is parsed. It
+  can't lower its bill: both clocks and all figures are outside.
 - A template may have been taken over by INIT code. It can lie about exit statuses, keep them
   back, or fork wrongly; the verdict of what the launcher kills does not wait for it. A pid is
   believed because the kernel tells it, and only of a child of that template. What it can

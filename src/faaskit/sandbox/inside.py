@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import handler as contract
-from . import kernel, landlock, wire
+from . import inherited_state, kernel, landlock, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +62,9 @@ class Channel:
         self._decoder = wire.Decoder()
         self._assembler = wire.Assembler({wire.REQUEST: _BODY_LIMIT, wire.REPLY: _BODY_LIMIT})
         self._turn = _thread.allocate_lock()
+        # The app holds one message under way and refuses a second: a thread in the middle of
+        # a large call must not be interrupted by the result.
+        self._writing = _thread.allocate_lock()
         self._calls = 0
 
     def receive(self) -> tuple[int, int, bytes] | None:
@@ -78,13 +81,15 @@ class Channel:
 
     def send(self, kind: int, number: int, header: Mapping[str, Any], body: bytes = b"") -> None:
         """Write a message, whole."""
-        for frame in wire.encode_message(kind, number, header, body):
-            self._write(frame)
+        with self._writing:
+            for frame in wire.encode_message(kind, number, header, body):
+                self._write(frame)
 
     def send_plain(self, kind: int, payload: bytes) -> None:
         """Write a message that has no header."""
-        for frame in wire.encode(kind, 0, payload):
-            self._write(frame)
+        with self._writing:
+            for frame in wire.encode(kind, 0, payload):
+                self._write(frame)
 
     def _write(self, frame: bytes) -> None:
         view = memoryview(frame)
@@ -180,6 +185,7 @@ class Setup:
         disk_limit: Of ``/tmp`` in a jail, in bytes.
         memory_limit: Of ``/dev/shm`` in a jail, in bytes.
         moves: Pairs of a path in the view and where it is looked for, on a fresh file system.
+        network: Whether it has the host's.
         environment: Variables that differ from the template's.
     """
 
@@ -192,6 +198,7 @@ class Setup:
         "jailed",
         "memory_limit",
         "moves",
+        "network",
         "number",
     )
 
@@ -200,6 +207,7 @@ class Setup:
         self.number: int = facts["number"]
         self.jailed = jailed
         self.moves: list[list[str]] = [] if jail is None else jail["moves"]
+        self.network: bool = True if jail is None else jail["network"]
         self.folder: str = "/tmp" if jailed else facts["folder"]
         self.data_limit: int = facts["data_limit"]
         self.file_limit: int = facts["file_limit"]
@@ -214,6 +222,8 @@ def run(
     pipes: tuple[int, int, int],
     groups: list[int],
     introduce: Callable[[], None],
+    *,
+    files: tuple[inherited_state.OpenFile, ...],
 ) -> NoReturn:
     """
     Be an environment, from just after the fork to the end.
@@ -224,6 +234,7 @@ def run(
         pipes: Descriptors of the event, the reply and the log.
         groups: Descriptors of the ``cgroup.procs`` files to join.
         introduce: Ties this process's life to the template's, and tells the launcher of it.
+        files: Of INIT, to be opened again here.
     """
     incoming, outgoing, log = pipes
     step = "start"
@@ -242,6 +253,10 @@ def run(
         else:
             os.mkdir(setup.folder, 0o700)
         _enter_folder(setup)
+        if files:
+            # While it still has the rights with which INIT has opened them.
+            step = "open the files of INIT again"
+            inherited_state.reopen(files)
         step = "set the limits"
         resource.setrlimit(resource.RLIMIT_DATA, (setup.data_limit, setup.data_limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (setup.file_limit, setup.file_limit))
@@ -249,7 +264,7 @@ def run(
         _reseed()
         if setup.jailed:
             step = "give up its rights"
-            give_up_rights()
+            give_up_rights(network=setup.network)
         step = "warm up"
         rehearse()
         channel = Channel(incoming, outgoing)
@@ -301,14 +316,19 @@ def mount_fresh(disk_limit: int, memory_limit: int, moves: list[list[str]]) -> N
         kernel.mount(source, target, "", kernel.MS_BIND | kernel.MS_REC)
 
 
-def give_up_rights() -> None:
-    """Have this process and its descendants do less than its template may; for good."""
+def give_up_rights(*, network: bool) -> None:
+    """
+    Restrict this process and its descendants to less than its template may do, for good.
+
+    Args:
+        network: Whether it may talk to others than itself.
+    """
     # In this order: a process under Landlock can't mount, and one that may still gain
     # privileges can't put itself under it.
     kernel.forbid_new_privileges()
     version = landlock.abi()
     if version:
-        landlock.restrict(version, ("/tmp", "/dev/shm"), ("/dev", "/proc"))
+        landlock.restrict(version, ("/tmp", "/dev/shm"), ("/dev", "/proc"), network=network)
     kernel.drop_capabilities()
 
 

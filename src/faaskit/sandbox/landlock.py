@@ -14,7 +14,7 @@ import struct
 
 from .kernel import libc
 
-__all__ = ["abi", "restrict"]
+__all__ = ["RESOLVE_UNIX_ABI", "abi", "restrict"]
 
 _SYS_CREATE_RULESET, _SYS_ADD_RULE, _SYS_RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
@@ -23,11 +23,12 @@ _RULE_PATH_BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
 _FIRST = (1 << 13) - 1  # of ABI 1
-_REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+_REFER, _TRUNCATE, _IOCTL_DEV, _RESOLVE_UNIX = 1 << 13, 1 << 14, 1 << 15, 1 << 16
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNALS = 1, 2
 
 # The version of the ABI in which each was new.
 _REFER_ABI, _TRUNCATE_ABI, _IOCTL_ABI, _SCOPE_ABI = 2, 3, 5, 6
+RESOLVE_UNIX_ABI = 9  # Linux 7.1
 
 
 def abi() -> int:
@@ -47,7 +48,9 @@ def _known(version: int) -> int:
     return rights
 
 
-def restrict(version: int, writable: tuple[str, ...], devices: tuple[str, ...]) -> None:
+def restrict(
+    version: int, writable: tuple[str, ...], devices: tuple[str, ...], *, network: bool
+) -> None:
     """
     Restrict this process and its descendants, for good.
 
@@ -57,13 +60,17 @@ def restrict(version: int, writable: tuple[str, ...], devices: tuple[str, ...]) 
         version: What ``abi`` returned, not 0.
         writable: Folders in which anything but devices may be made.
         devices: Folders whose files may be written, but not made.
+        network: Whether sockets in folders may be connected to that others have made; their
+            own ones always may. Kernels before ``RESOLVE_UNIX_ABI`` can't forbid it: no flag of
+            a mount and no file mode that leaves a folder readable keeps a socket from its owner.
 
     Raises:
         OSError: The kernel refused.
     """
     known = _known(version)
     scopes = _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS if version >= _SCOPE_ABI else 0
-    attributes = struct.pack("QQQ", known, 0, scopes)
+    handled = known if network or version < RESOLVE_UNIX_ABI else known | _RESOLVE_UNIX
+    attributes = struct.pack("QQQ", handled, 0, scopes)
     # Older kernels take a longer structure only if what they don't know of it is zero.
     ruleset = libc.syscall(_SYS_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if ruleset < 0:

@@ -93,7 +93,9 @@ class Line:
         self.theirs = [event_read, reply_write, log_write, verdict_write]
         os.set_blocking(self._event, False)
         self._decoder = wire.Decoder()
-        self._assembler = wire.Assembler(limits)
+        # The other side writes one message after another, whole. Two under way would be held
+        # here for as long as it likes.
+        self._assembler = wire.Assembler(limits, open_limit=1)
         self._open = {self._reply, self._log, self._verdict}
         self._poll = select.poll()
         for descriptor in self._open:

@@ -77,7 +77,7 @@ def _try_environment(tell: int) -> None:
         step = "mount /tmp, /dev/shm and /proc"
         inside.mount_fresh(_MB, _MB, [])
         step = "give up rights"
-        inside.give_up_rights()
+        inside.give_up_rights(network=False)
     except OSError as error:
         _say(tell, f"could not {step}: {error}", error.errno)
     _say(tell, "")

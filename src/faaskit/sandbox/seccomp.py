@@ -4,8 +4,11 @@ The filter of system calls that a function's processes run under. Runs in the ch
 Refused is only what would get around the other walls: keys outlive a process and no namespace
 holds them apart; a user namespace of the function's own gives it every capability in there;
 sockets of the rarer families pass the network namespace by, or are large and little-used parts
-of the kernel; the rest are ways into the kernel that no handler on AWS has either. Everything
-else is left alone. The filter is installed once, in a template, and inherited by all it forks.
+of the kernel; a lease on a file that may only be read keeps the host's programs from opening it
+for writing; the rest are ways into the kernel that no handler on AWS has either. Everything else
+is left alone: ``flock`` and the read locks of ``fcntl``, too, for no filter sees which file a
+descriptor is of, and honest code locks its own. The filter is installed once, in a template, and
+inherited by all it forks.
 
 Each rule is a block that ends in a return of its own, and jumps over itself where it does not
 match. A jump to a shared return at the end would be shorter, but one instruction too short it
@@ -28,11 +31,15 @@ LOAD, JUMP_IF_EQUAL, JUMP_IF_AT_LEAST, JUMP_IF_ANY_BIT, RETURN = 0x20, 0x15, 0x3
 ALLOW = 0x7FFF0000
 FAIL = 0x00050000  # with the errno in its lower half
 
-OFFSET_OF_NUMBER, OFFSET_OF_ARCHITECTURE, OFFSET_OF_ARGUMENT = 0, 4, 16  # its lower half
+OFFSET_OF_NUMBER, OFFSET_OF_ARCHITECTURE = 0, 4
+OFFSET_OF_ARGUMENT, OFFSET_OF_SECOND_ARGUMENT = 16, 24  # their lower halves
 
 X32_BIT = 0x40000000
 
-_FAMILIES = 1, 2, 10, 16  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
+_UNIX = 1
+_FAMILIES = 2, 10, 16  # AF_INET, AF_INET6, AF_NETLINK
+_DATAGRAM_BIT = 2  # of SOCK_DGRAM and SOCK_RAW, not of SOCK_STREAM and SOCK_SEQPACKET
+_LEASES = 1024, 1040  # F_SETLEASE, F_SETDELEG
 
 _PR_SET_SECCOMP = 22
 _MODE_FILTER = 2
@@ -51,13 +58,15 @@ class Architecture(NamedTuple):
         system_v: semget, shmget, msgget.
         new_user: clone and unshare, whose first argument has the flags.
         socket: socket and socketpair, whose first argument is the family.
+        fcntl: Its second argument is the command.
     """
 
     audit: int
     refused: tuple[int, ...]
     system_v: tuple[int, ...]
     new_user: tuple[int, ...]
-    socket: tuple[int, ...]
+    socket: tuple[int, int]
+    fcntl: int
 
 
 ARCHITECTURES = {
@@ -67,6 +76,7 @@ ARCHITECTURES = {
         system_v=(64, 29, 68),
         new_user=(56, 272),
         socket=(41, 53),
+        fcntl=72,
     ),
     "aarch64": Architecture(
         audit=0xC00000B7,
@@ -74,6 +84,7 @@ ARCHITECTURES = {
         system_v=(190, 194, 186),
         new_user=(220, 97),
         socket=(198, 199),
+        fcntl=25,
     ),
 }
 
@@ -101,7 +112,9 @@ def _fail(number: int) -> Instruction:
     return _return(FAIL | number)
 
 
-def program(architecture: Architecture, *, system_v: bool) -> list[Instruction]:
+def program(
+    architecture: Architecture, *, system_v: bool, named_sockets: bool = True
+) -> list[Instruction]:
     """
     Return the filter.
 
@@ -109,6 +122,9 @@ def program(architecture: Architecture, *, system_v: bool) -> list[Instruction]:
         architecture: The native one. By another one's door (``int 0x80``, x32) all calls fail
             with ENOSYS: the numbers mean other calls there.
         system_v: Whether System V semaphores, segments and queues may be made.
+        named_sockets: Whether there may be Unix sockets that can connect to a path. Without,
+            there are connected pairs alone: of streams, since a pair of datagrams can still
+            send to a path.
     """
     refused = architecture.refused + (() if system_v else architecture.system_v)
     is_native = Instruction(JUMP_IF_EQUAL, 1, 0, architecture.audit)
@@ -126,12 +142,31 @@ def program(architecture: Architecture, *, system_v: bool) -> list[Instruction]:
         body = [argument]
         for family in _FAMILIES:
             body += _block(Instruction(JUMP_IF_EQUAL, 0, 0, family), [_return(ALLOW)])
+        unix = _unix(number == architecture.socket[1], named=named_sockets)
+        body += _block(Instruction(JUMP_IF_EQUAL, 0, 0, _UNIX), unix)
         body.append(_fail(errno.EAFNOSUPPORT))
         steps += _block(Instruction(JUMP_IF_EQUAL, 0, 0, number), body)
+    body = [argument._replace(operand=OFFSET_OF_SECOND_ARGUMENT)]
+    for command in _LEASES:
+        # As on a file system without leases.
+        body += _block(Instruction(JUMP_IF_EQUAL, 0, 0, command), [_fail(errno.EINVAL)])
+    body.append(_return(ALLOW))
+    steps += _block(Instruction(JUMP_IF_EQUAL, 0, 0, architecture.fcntl), body)
     return [*steps, _return(ALLOW)]
 
 
-def install(*, system_v: bool = True) -> None:
+def _unix(is_pair: bool, *, named: bool) -> list[Instruction]:
+    """Return what is done about a Unix socket, or a pair of them."""
+    if named:
+        return [_return(ALLOW)]
+    if not is_pair:
+        return [_fail(errno.EAFNOSUPPORT)]
+    kind = Instruction(LOAD, 0, 0, OFFSET_OF_SECOND_ARGUMENT)
+    refused = _block(Instruction(JUMP_IF_ANY_BIT, 0, 0, _DATAGRAM_BIT), [_fail(errno.EAFNOSUPPORT)])
+    return [kind, *refused, _return(ALLOW)]
+
+
+def install(*, system_v: bool = True, named_sockets: bool = True) -> None:
     """
     Put this process and its descendants under the filter, for good.
 
@@ -139,6 +174,7 @@ def install(*, system_v: bool = True) -> None:
 
     Args:
         system_v: As in ``program``.
+        named_sockets: The same.
 
     Raises:
         OSError: The kernel refused.
@@ -146,7 +182,7 @@ def install(*, system_v: bool = True) -> None:
     architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None:
         return
-    steps = program(architecture, system_v=system_v)
+    steps = program(architecture, system_v=system_v, named_sockets=named_sockets)
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     held = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(held))

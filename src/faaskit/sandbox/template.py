@@ -22,7 +22,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import boto, huge_pages, inside, jail, kernel, limits, python_logging, reports, wire
+from . import (
+    boto,
+    huge_pages,
+    inherited_state,
+    inside,
+    jail,
+    kernel,
+    limits,
+    python_logging,
+    reports,
+    wire,
+)
 from . import handler as contract
 
 if TYPE_CHECKING:
@@ -84,7 +95,7 @@ def _serve(launcher: socket.socket, code: dict[str, Any], pipes: tuple[int, int,
     channel = inside.Channel(incoming, outgoing)
     inside.set_channel(channel)
     began = time.monotonic()
-    load = _initialise(code, channel) if code["snapshot"] else None
+    load, files = _initialise(code, channel) if code["snapshot"] else (None, ())
     took = time.monotonic() - began
     inside.set_channel(None)
     channel.close()
@@ -94,7 +105,7 @@ def _serve(launcher: socket.socket, code: dict[str, Any], pipes: tuple[int, int,
     gc.freeze()
     # Whatever INIT has filled, a cold start takes no more than twice as long for it.
     huge_pages.collapse(seconds=took)
-    _Forker(launcher, load or (lambda: _load(code)), code["jail"]).serve()
+    _Forker(launcher, load or (lambda: _load(code)), code["jail"], files).serve()
 
 
 def _read_code(descriptor: int) -> dict[str, Any]:
@@ -145,8 +156,16 @@ def _remember_sources(sources: dict[str, str]) -> None:
             linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
 
 
-def _initialise(code: dict[str, Any], channel: inside.Channel) -> Callable[[], Handler]:
-    """Run INIT; what fails in it is told to the app and ends this process."""
+def _initialise(
+    code: dict[str, Any], channel: inside.Channel
+) -> tuple[Callable[[], Handler], tuple[inherited_state.OpenFile, ...]]:
+    """
+    Run INIT; what fails in it is told to the app and ends this process.
+
+    Returns:
+        What returns the handler, and the files that each environment opens again.
+    """
+    before = inherited_state.Before()
     try:
         function = _load(code)
         for hook, args, kwargs in reversed(_runtime_hooks("get_before_snapshot")):
@@ -160,22 +179,34 @@ def _initialise(code: dict[str, Any], channel: inside.Channel) -> Callable[[], H
         channel.receive()
         os._exit(0)
     inside.flush()
-    # An INIT that left a thread running can't be forked from: a lock that the thread holds
-    # would be held for ever in the copy. The app then has each environment run INIT itself.
-    threads = len(sys._current_frames()) - 1  # noqa: SLF001  # CPython documents it
-    channel.send_plain(wire.INIT_DONE, b"threads" if threads else b"")
-    if threads:
+    files, leftovers = _look_for_leftovers(before)
+    channel.send_plain(wire.INIT_DONE, " and ".join(leftovers).encode()[: wire.REASON_LIMIT])
+    if leftovers:
+        # The app has each environment run INIT itself.
         channel.receive()
         os._exit(0)
     if not _runtime_hooks("get_after_restore"):
-        return lambda: function
+        return (lambda: function), files
 
     def restore() -> Handler:
         for hook, args, kwargs in _runtime_hooks("get_after_restore"):
             hook(*args, **kwargs)
         return function
 
-    return restore
+    return restore, files
+
+
+def _look_for_leftovers(
+    before: inherited_state.Before,
+) -> tuple[tuple[inherited_state.OpenFile, ...], list[str]]:
+    """Return the files to open again, and what of INIT can't be copied by a fork."""
+    files, shared = inherited_state.inspect(before)
+    if shared:
+        gc.collect()  # what nobody refers to any more may be in a cycle, and still open
+        files, shared = inherited_state.inspect(before)
+    # A lock that a thread holds would be held for ever in the copy.
+    threads = len(sys._current_frames()) - 1  # noqa: SLF001  # CPython documents it
+    return files, ["a thread running"] * bool(threads) + shared
 
 
 def _runtime_hooks(which: str) -> list[tuple[Callable[..., Any], Any, Any]]:
@@ -192,10 +223,15 @@ class _Forker:
     """
 
     def __init__(
-        self, launcher: socket.socket, load: Callable[[], Handler], jail: dict[str, Any] | None
+        self,
+        launcher: socket.socket,
+        load: Callable[[], Handler],
+        jail: dict[str, Any] | None,
+        files: tuple[inherited_state.OpenFile, ...],
     ) -> None:
         self._launcher = launcher
         self._load = load
+        self._files = files
         self._jail = jail
         self._jailed = jail is not None
         if self._jailed:
@@ -292,6 +328,7 @@ class _Forker:
             (incoming, outgoing, log),
             groups,
             introduce,
+            files=self._files,
         )
 
     def _reap(self, descriptor: int) -> None:

@@ -35,24 +35,30 @@ __all__ = [
     "FRAME_LIMIT",
     "INIT_DONE",
     "READY",
+    "REASON_LIMIT",
     "REPLY",
     "REQUEST",
     "RESULT",
     "SETUP_FAILED",
     "Assembler",
     "Decoder",
+    "HeaderTooLargeError",
     "WireError",
     "encode",
     "encode_message",
     "split_message",
+    "split_payload",
 ]
 
 FRAME_LIMIT = 256 * 1024
+REASON_LIMIT = 2000  # of the text in INIT_DONE, in bytes
 
 REQUEST = 1  # app to environment: the event
 REPLY = 2  # app to environment: the answer to a call
 READY = 3  # environment to app: parked
-INIT_DONE = 4  # environment to app: INIT ran here (no snapshot), the handler comes next
+# Environment to app: INIT ran, in an environment the handler comes next. What a template sends
+# with it is a text: what INIT left that can't be copied.
+INIT_DONE = 4
 RESULT = 5  # environment to app: the handler returned
 ERROR = 6  # environment to app: the handler, or INIT, raised
 CALL = 7  # environment to app: a service call
@@ -66,6 +72,10 @@ HEADER_SIZE = _HEADER.size
 
 class WireError(Exception):
     """Bytes that are no frame, or a message over its limit."""
+
+
+class HeaderTooLargeError(WireError):
+    """A message whose header is over its limit."""
 
 
 def encode(kind: int, number: int, payload: bytes) -> Iterator[bytes]:
@@ -89,12 +99,17 @@ def encode_message(
     return encode(kind, number, _LENGTH.pack(len(head)) + head + body)
 
 
-def split_message(payload: bytes) -> tuple[dict[str, Any], bytes]:
+def split_payload(payload: bytes, header_limit: int | None = None) -> tuple[bytes, bytes]:
     """
-    Return a message's header and body.
+    Return a message's header, as the JSON text that it is, and its body.
+
+    Args:
+        payload: The message's content.
+        header_limit: The largest header that is accepted, in bytes; None for any.
 
     Raises:
-        WireError: It has no such header.
+        HeaderTooLargeError: The header is over the limit.
+        WireError: There is no such header.
     """
     if len(payload) < _LENGTH.size:
         msg = "a message without a header"
@@ -104,15 +119,29 @@ def split_message(payload: bytes) -> tuple[dict[str, Any], bytes]:
     if end > len(payload):
         msg = "a message that is shorter than its header says"
         raise WireError(msg)
+    if header_limit is not None and size > header_limit:
+        msg = f"a message whose header has {size} bytes, over {header_limit}"
+        raise HeaderTooLargeError(msg)
+    return payload[_LENGTH.size : end], payload[end:]
+
+
+def split_message(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """
+    Return the header and body of a message that comes from the app, or is small.
+
+    Raises:
+        WireError: It has no such header.
+    """
+    text, body = split_payload(payload)
     try:
-        header = json.loads(payload[_LENGTH.size : end])
+        header = json.loads(text)
     except (ValueError, RecursionError) as error:
         msg = "a message whose header is not JSON"
         raise WireError(msg) from error
     if not isinstance(header, dict):
         msg = "a message whose header is not an object"
         raise WireError(msg)
-    return header, payload[end:]
+    return header, body
 
 
 class Decoder:

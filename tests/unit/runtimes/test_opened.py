@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faaskit.exceptions import DefinitionError
 from faaskit.runtimes.contract import Code
 from faaskit.runtimes.opened import Opened, open_for
 
@@ -99,3 +102,21 @@ def test_shows(tmp_path: Path) -> None:
     found = opened(tmp_path / "link")
     assert found.shows(str(tmp_path / "project" / ".faaskit"))
     assert not found.shows(str(tmp_path / "projects"))
+
+
+@pytest.fixture
+def service() -> Iterator[Path]:
+    """Return the path of a socket on which somebody listens; a short one, as they must be."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/service")
+        server.listen()
+        yield Path(folder, "service")
+
+
+def test_a_socket_is_not_readable_without_network(service: Path) -> None:
+    """It is refused by name; with the network a function may talk to whom it likes."""
+    with pytest.raises(DefinitionError, match=r"readable has '.*/service', which is a socket"):
+        opened("/usr/lib", readable=(str(service),), network=False)
+    assert str(service) in binds(opened("/usr/lib", readable=(str(service),)))
+    folder = str(service.parent)
+    assert folder in binds(opened("/usr/lib", readable=(folder,), network=False))

@@ -33,9 +33,13 @@ BY_ARGUMENT = {"clone", "unshare", "socket", "socketpair"}
 SYSTEM_V = {"semget", "shmget", "msgget"}
 
 
-def run(steps: list[Instruction], audit: int, number: int, argument: int = 0) -> int:
+def run(
+    steps: list[Instruction], audit: int, number: int, argument: int = 0, second: int = 0
+) -> int:
     """Interpret a program as the kernel does; a jump that leaves it fails the test."""
-    data = {0: number, 4: audit, 16: argument & 0xFFFFFFFF, 20: argument >> 32}
+    data = {0: number, 4: audit}
+    for offset, value in ((16, argument), (24, second)):
+        data |= {offset: value & 0xFFFFFFFF, offset + 4: value >> 32}
     held = at = 0
     while True:
         code, if_true, if_false, operand = steps[at]
@@ -111,6 +115,36 @@ def test_filter_allows_common_socket_families_alone(machine: str, name: str) -> 
         common = family & 0xFFFFFFFF in {1, 2, 10, 16}
         expected = ALLOWED if common else fails(errno.EAFNOSUPPORT)
         assert run(steps, architecture.audit, number, family) == expected, family
+
+
+@pytest.mark.parametrize("name", ["socket", "socketpair"])
+def test_filter_without_named_sockets_allows_pairs_of_streams_alone(
+    machine: str, name: str
+) -> None:
+    """No other Unix socket is left that could connect or send to a path; the rest is as before."""
+    architecture, number = ARCHITECTURES[machine], NAMES[machine][name]
+    steps = program(architecture, system_v=True, named_sockets=False)
+    for flags in (0, 0x800, 0x80000, 0x80800):  # SOCK_NONBLOCK, SOCK_CLOEXEC
+        for kind in range(16):
+            connected = name == "socketpair" and kind in {1, 5}  # SOCK_STREAM, SOCK_SEQPACKET
+            found = run(steps, architecture.audit, number, 1, kind | flags)
+            if kind in {1, 2, 3, 5}:  # all that Unix sockets have
+                assert found == (ALLOWED if connected else fails(errno.EAFNOSUPPORT)), kind
+            assert run(steps, architecture.audit, number, 2, kind | flags) == ALLOWED
+    assert run(steps, architecture.audit, number, 40, 1) == fails(errno.EAFNOSUPPORT)
+
+
+def test_filter_refuses_leases_alone(machine: str) -> None:
+    """Of all commands of fcntl; locks are none of its business, whatever the descriptor is."""
+    architecture = ARCHITECTURES[machine]
+    steps = program(architecture, system_v=True)
+    number = {"x86_64": 72, "aarch64": 25}[machine]
+    for command in (*range(2048), 1 << 32 | 6):
+        lease = command in {1024, 1040}  # F_SETLEASE, F_SETDELEG
+        for descriptor in (0, 1024, 1040):
+            expected = fails(errno.EINVAL) if lease else ALLOWED
+            assert run(steps, architecture.audit, number, descriptor, command) == expected
+    assert run(steps, architecture.audit, number, 5, 1 << 32 | 1024) == fails(errno.EINVAL)
 
 
 def test_program_is_for_this_machine() -> None:
