@@ -20,6 +20,7 @@ import os
 import select
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -204,6 +205,12 @@ def process_file() -> Callable[[], Any]:
     return lambda: int(file.read().split()[0]) == os.getpid()
 
 
+@_left
+def process() -> Callable[[], Any]:
+    child = subprocess.Popen(["sleep", "600"])
+    return child.poll  # None while it runs and is this process's child
+
+
 # What each call opens for itself
 
 
@@ -250,6 +257,13 @@ def folder() -> Callable[[], Any]:
 
 
 # What has no state
+
+
+@_left
+def ended_process() -> Callable[[], Any]:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    return lambda: child.poll() is not None and "ended"
 
 
 @_left

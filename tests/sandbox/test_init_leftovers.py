@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(100)
 COPIED = ["data_file", "system_file", "deleted_file", "inheritable_file", "folder"]
 STATELESS = [
     "nothing",
+    "ended_process",
     "devices",
     "read_only_mapping",
     "private_mapping",
@@ -79,6 +80,7 @@ def leaving(invoker: Invoker, what: str, data: Path) -> Function:
         ("epoll", r"an epoll instance, as an event loop has one \(descriptor \d+\)"),
         ("event_loop", "an epoll instance, as an event loop has one"),
         ("process_file", r"a file '/proc/\d+/stat' about the process of INIT"),
+        ("process", r"a process running \(pid \d+\)"),
         ("locked_file", r"a locked file '.*init_leftovers.py' \(descriptor \d+\)"),
     ],
 )

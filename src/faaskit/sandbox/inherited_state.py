@@ -1,16 +1,18 @@
 """
-Open files and shared memory that INIT leaves in a template. Runs in the child; stdlib only.
+Open files, shared memory and processes that INIT leaves. Runs in the child; stdlib only.
 
 A fork shares them: a file's position, the bytes in a pipe, a lock, the pages of a shared
 mapping. What one environment does to them the next one sees. Files that are only read can be
 opened anew, each environment with a position of its own; devices such as ``/dev/null`` have no
-state. All else is reported, and the function then has no snapshot.
+state. All else is reported, and the function then has no snapshot: nor can a child process be
+copied, which would be the template's alone.
 
 The template looks once, after INIT. An environment has nothing to do unless there are such files.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -87,6 +89,7 @@ def inspect(before: Before) -> tuple[tuple[OpenFile, ...], list[str]]:
         # One without a file has the name of a deleted one.
         of = "" if path.endswith("(deleted)") else f" of {_quoted(path)}"
         shared.append(f"a shared memory mapping of {size:,} bytes{of}")
+    shared += [f"a process running (pid {pid})" for pid in _children()]
     return tuple(files), shared
 
 
@@ -170,6 +173,32 @@ def _shared_mappings() -> list[tuple[int, int, str]]:
                 start, end = (int(number, 16) for number in place.split("-"))
                 found.append((start, end - start, path[0].rstrip("\n") if path else ""))
     return found
+
+
+def _children() -> list[str]:
+    """Return the pids of this process's children that have not ended."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return []  # as nearly always
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        # Kernels that are built for little memory lack this file, or a thread is gone.
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(f"/proc/self/task/{task}/children", encoding="ascii") as children,
+        ):
+            found += children.read().split()
+    return [pid for pid in found if _is_running(pid)]
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # Its name stands in parentheses and may have any in it.
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # nobody waits for it where SIGCHLD is ignored
 
 
 def _quoted(path: str) -> str:
