@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 
+import forking_init
 import hostile
 import psutil
 import pytest
@@ -26,7 +27,7 @@ from probes import (
     wait_gone,
 )
 
-from faaskit import App, Invoker, exceptions, function
+from faaskit import Invoker, exceptions, function
 from faaskit.functions import Function
 from faaskit.invoke import Invocation
 
@@ -66,12 +67,14 @@ def test_an_idle_template_is_replaced(invoker: Invoker) -> None:
 
 
 @LEVELS
-def test_a_template_whose_socket_outlives_it(level: str) -> None:
-    """What INIT left behind holds it open: the launcher does not wait for its end."""
-    handlers = Path(__file__).parents[1] / "handlers"
-    with App("left") as app, Invoker(level) as invoker:
-        left = app.add_function("left", code=handlers, handler="forking_init.act", timeout=20)
+def test_a_template_whose_socket_outlives_it(lifeline: Lifeline, level: str) -> None:
+    """A process that it left holds it open: the launcher does not wait for its end."""
+    left = function(
+        forking_init.act, name="left", timeout=20, environment={"FORK_PORT": str(lifeline.port)}
+    )
+    with Invoker(level) as invoker:
         assert invoker.invoke(left).payload == "calm"
+        assert lifeline.next().name == "left"
         for template in templates_of(invoker):
             gone = [template, *template.children(recursive=True)]
             template.kill()

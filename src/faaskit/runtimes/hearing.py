@@ -55,7 +55,7 @@ _ERROR_LIMITS = JsonLimits(values=100_000, depth=8)
 def message_limits(limits: Limits) -> dict[int, int]:
     """Return the largest message of each kind that an environment may send."""
     return {
-        wire.READY: 0,
+        wire.READY: wire.REASON_LIMIT,
         wire.INIT_DONE: wire.REASON_LIMIT,
         wire.RESULT: RESPONSE_LIMIT,
         wire.ERROR: RESPONSE_LIMIT,

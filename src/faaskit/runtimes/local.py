@@ -312,6 +312,10 @@ class LocalEnvironment:
                 raise SandboxError(msg, step="set up an environment")
             for item in line.listen(left):
                 if isinstance(item, Message) and item.kind == wire.READY:
+                    if item.payload:
+                        template = self._template
+                        assert template is not None
+                        template.lose_snapshot(item.payload)
                     line.parked = True
                     break
                 if isinstance(item, Text):

@@ -254,7 +254,7 @@ class Template:
                 if isinstance(item, Message) and item.kind == wire.INIT_DONE:
                     init_ms = (time.perf_counter_ns() - began) / 1e6
                     if item.payload:
-                        self._lose_snapshot(item.payload)
+                        self.lose_snapshot(item.payload)
                 elif isinstance(item, Verdict) and item.facts and item.facts["ending"] == "ready":
                     yield from map(log_of, line.rest_of_log())
                     if self.code.snapshot and init_ms is None:
@@ -272,8 +272,16 @@ class Template:
                         yield end.outcome
                         return None
 
-    def _lose_snapshot(self, leftovers: bytes) -> NoReturn:
-        """Warn of what INIT left that can't be copied; the caller goes on without a snapshot."""
+    def lose_snapshot(self, leftovers: bytes) -> NoReturn:
+        """
+        Warn of what INIT left that can't be copied, and use no snapshot of it from now on.
+
+        Args:
+            leftovers: In words, from the function's process.
+
+        Raises:
+            StaleError: Always: the caller goes on without a snapshot.
+        """
         self._backend.without_snapshot(self.code, self)
         # The text comes from the function's process.
         told = "".join(c if c.isprintable() else "?" for c in leftovers.decode("utf-8", "replace"))

@@ -131,10 +131,6 @@ _ROWS = (
                 "or a key",
                 _PROCESS,
             ),
-            Gap(
-                "what INIT leaves open is the same in every call: the offset of a file, a pipe, a "
-                "file without a name, shared memory"
-            ),
         ),
     ),
     _Row(
@@ -241,12 +237,6 @@ _ROWS = (
         0,
         "Network",
         "with network=False a function has a network of its own, without any other host",
-        (
-            Gap(
-                "a Unix socket below a path of readable= can be connected to",
-                _NAMESPACE,
-            ),
-        ),
         limit="network",
         missing=(Gap("at isolation 'process' a function shares the host's network", _PROCESS),),
     ),

@@ -271,7 +271,10 @@ def run(
         set_channel(channel)
         os.register_at_fork(after_in_child=channel.close)
         step = "park"
-        channel.send_plain(wire.READY, b"")
+        # One that a fork hook of INIT's has started would run on while nobody is billed for it.
+        threads = len(sys._current_frames()) - 1  # noqa: SLF001  # CPython documents it
+        reason = b"a hook that starts a thread in each fork" if threads else b""
+        channel.send_plain(wire.READY, reason)
         message = channel.receive()
     except BaseException as error:  # noqa: BLE001  # no code of the user's ran: it is ours
         _setup_failed(outgoing, step, error)

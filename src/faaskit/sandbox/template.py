@@ -166,6 +166,9 @@ def _initialise(
         What returns the handler, and the files that each environment opens again.
     """
     before = inherited_state.Before()
+    # Until INIT is over, so that a daemon that it makes by forking twice is found among its
+    # children. What an environment leaves is the launcher's to end.
+    kernel.adopt_orphans()
     try:
         function = _load(code)
         for hook, args, kwargs in reversed(_runtime_hooks("get_before_snapshot")):
@@ -180,6 +183,7 @@ def _initialise(
         os._exit(0)
     inside.flush()
     files, leftovers = _look_for_leftovers(before)
+    kernel.adopt_orphans(adopt=False)
     channel.send_plain(wire.INIT_DONE, " and ".join(leftovers).encode()[: wire.REASON_LIMIT])
     if leftovers:
         # The app has each environment run INIT itself.
