@@ -81,6 +81,7 @@ class Group:
         self._moved = False  # whether somebody was moved to a cpu group of its own
         self.doors: list[int] = []
         self._first = ""  # where the members are listed
+        self._files: dict[str, int] = {}  # those that are read at each call, by their path
         try:
             for version, folder in dict.fromkeys(folders.values()):
                 if version == 1 and folder == folders.get("cpu", (0, ""))[1]:
@@ -96,6 +97,24 @@ class Group:
         """Close what it has open."""
         while self.doors:
             os.close(self.doors.pop())
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def _reread(self, controller: str, name: str) -> str:
+        """Return a file's text by a descriptor that is kept: to find it is most of a read."""
+        path = f"{self._folders[controller][1]}/{name}"
+        if path not in self._files:
+            self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._files[path], 4096, 0).decode("ascii", "replace")
+
+    def tasks(self) -> int:
+        """
+        Return how many processes and threads are in it, dead ones included that nobody reaped.
+
+        Raises:
+            OSError: Somebody has removed it.
+        """
+        return int(self._reread("pids", "pids.current"))
 
     def remove(self) -> None:
         """Close it and remove its folders, where nobody is in them any more."""
@@ -105,7 +124,7 @@ class Group:
 
     def exists(self) -> bool:
         """Return whether its folders are there."""
-        return all(os.path.isdir(folder) for _, folder in self._folders.values())
+        return os.path.isdir(self._first)
 
     @property
     def counts_memory(self) -> bool:
@@ -177,8 +196,8 @@ class Group:
 
     def memory(self) -> int:
         """Return the bytes that are charged to it, pages of files included."""
-        version, folder = self._folders["memory"]
-        return int(_read(f"{folder}/{_NAMES[version]['usage']}"))
+        version, _ = self._folders["memory"]
+        return int(self._reread("memory", _NAMES[version]["usage"]))
 
     def shared_memory(self) -> int:
         """
@@ -193,9 +212,9 @@ class Group:
         """Return whether the kernel has killed for memory in it since this was asked last."""
         if not self.counts_memory:
             return False
-        version, folder = self._folders["memory"]
+        version, _ = self._folders["memory"]
         try:
-            kills = _value(_read(f"{folder}/{_NAMES[version]['events']}"), "oom_kill")
+            kills = _value(self._reread("memory", _NAMES[version]["events"]), "oom_kill")
         except OSError:
             return False
         before, self._oom_kills = self._oom_kills, kills
@@ -261,7 +280,8 @@ class Group:
 
     def is_clean(self) -> bool:
         """Return whether nobody is in it, and little of what was charged to it is left."""
-        if _members(self._first) or (self._moved and _members(self._folders["cpu"][1])):
+        occupied = self.tasks() if self.counts_processes else len(_members(self._first))
+        if occupied or (self._moved and _members(self._folders["cpu"][1])):
             return False
         if not self.counts_memory or self.memory() <= _LEFT_CHARGED:
             return True

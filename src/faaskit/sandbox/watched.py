@@ -85,8 +85,12 @@ class Watched:
         Where the kernel keeps a list of them that is the members of its group, whoever their
         parents are. Else they are walked, and the walk ends where there are too many.
         """
-        if self.group is not None and self.group.lists_members:
-            return [pid for pid in self.group.members() if pid != self.pid]
+        group = self.group
+        if group is not None and group.lists_members:
+            with contextlib.suppress(OSError):  # somebody has removed it
+                if group.counts_processes and group.tasks() <= 1:
+                    return []
+            return [pid for pid in group.members() if pid != self.pid]
         if self.pid is None or self.is_crowded():
             return []
         found = usage.descendants(self.pid, _CROWD)
