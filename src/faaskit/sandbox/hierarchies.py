@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["CONTROLLERS", "Hierarchy", "hierarchies", "homes", "turned_on"]
+__all__ = ["CONTROLLERS", "Hierarchy", "delegated", "hierarchies", "homes", "turned_on"]
 
 CONTROLLERS = ("pids", "memory", "cpu")  # those that a function's limits need
 
@@ -127,25 +127,34 @@ def homes() -> list[tuple[Hierarchy, frozenset[str], str]]:
             if wanted and os.access(hierarchy.folder, os.W_OK):
                 usable.append((hierarchy, wanted, hierarchy.folder))
             continue
-        folder, controllers = _delegated(hierarchy)
+        folder, controllers = delegated(hierarchy)
         if controllers:
             usable.append((hierarchy, controllers, folder))
     return usable
 
 
-def _delegated(hierarchy: Hierarchy) -> tuple[str, frozenset[str]]:
+def delegated(hierarchy: Hierarchy) -> tuple[str, frozenset[str]]:
+    """Return the folder of a version 2 hierarchy to make groups in, and its controllers."""
     folder = hierarchy.folder
     best: tuple[str, frozenset[str]] = ("", frozenset())
     while folder.startswith(hierarchy.top):
         if not all(os.access(path, os.W_OK) for path in (folder, f"{folder}/cgroup.procs")):
             break
-        controllers = turned_on(folder, CONTROLLERS)
+        controllers = frozenset[str]() if _is_occupied(folder) else turned_on(folder, CONTROLLERS)
         if len(controllers) > len(best[1]) and ("memory" in controllers or not best[0]):
             best = folder, controllers
         if folder == hierarchy.top:
             break
         folder = os.path.dirname(folder)
     return best
+
+
+def _is_occupied(folder: str) -> bool:
+    # To turn on those that the kernel allows there all the same would make its groups threaded.
+    try:
+        return bool(_read(f"{folder}/cgroup.procs")) and os.path.exists(f"{folder}/cgroup.type")
+    except OSError:
+        return True
 
 
 def turned_on(folder: str, wanted: tuple[str, ...]) -> frozenset[str]:
