@@ -4,15 +4,18 @@ The decision: what all policies together say about a request. Pure.
 The order is AWS's (IAM User Guide, "Determining whether a request is allowed or denied
 within an account" and "Cross-account policy evaluation logic"):
 
+0. sts:GetCallerIdentity needs no permission, and no Deny counts.
 1. A Deny that applies, in any of the policies: denied. So is what no policy can allow: a
-   resource in another partition, and a few actions of the root user and of sessions.
+   resource in another partition, a few actions of the root user and of sessions, and
+   changes of what is AWS's own.
 2. A caller of the account that owns the resource. A resource-based policy that allows the
    user, the role's session or everyone decides; one that allows the role stands in for the
    identity-based policies; one that allows the account leaves it to them. Then the
    permissions boundary and the session policy must allow, too.
 3. A caller of another account: its own policies must allow, and the resource-based one.
 4. A service: the resource-based policy alone. The account's root user needs no
-   identity-based policy. A federated user without a session policy may do nothing.
+   identity-based policy, and no user needs one for sts:GetSessionToken. A federated user
+   without a session policy may do nothing.
 
 Role trust policies and KMS key policies must allow in any case: an identity-based policy
 is not enough for sts:AssumeRole on a role or a KMS action on a key.
@@ -24,11 +27,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.context import read_context
-from faaskit.iam.policies import Attached
+from faaskit.iam.policies import Attached, use_at
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
 from faaskit.iam.rules import Question
@@ -139,6 +142,10 @@ def decide(
         session: Its session policies.
         resource: The resource's own policy.
     """
+    if question.folded_action == "sts:getcalleridentity":
+        return Decision(True, "Allow", (), f"{question.action} needs no permission")
+    if boundary is not None:
+        question = evolve(question, bounded=True)
     every = [one for one in (identity, boundary, session, resource) if one]
     for attached in every:
         denying = attached.denying(question)
@@ -151,13 +158,14 @@ def decide(
     same = owner is None or caller is None or owner == caller.account
     grant, granting = resource.granting(question) if resource else (Grant.NONE, None)
     allowing = [granting] if granting else []
+    there = use_at(question.resource)
     if caller and caller.kind == "service":
-        return _allowed(question, allowing) if grant else _refused(question, resource, _RESOURCE)
+        return _allowed(question, allowing) if grant else _refused(question, resource, there)
     if same and grant is Grant.DIRECT:
         return _allowed(question, allowing)
 
     needed: list[tuple[Attached | None, str]] = []
-    if not ((same and grant is Grant.ROLE) or (caller and caller.root)):
+    if not ((same and grant is Grant.ROLE) or _needs_no_identity_policy(question)):
         needed.append((identity, identity.use))
     needed += [(one, one.use) for one in (boundary, session) if one]
     if caller and caller.kind == "federated" and session is None:
@@ -168,7 +176,7 @@ def decide(
             return _refused(question, attached_or_none, use, delegated=bool(grant) and same)
         allowing.append(clause)
     if not grant and (not same or _must_be_allowed_there(question)):
-        return _refused(question, resource, _RESOURCE)
+        return _refused(question, resource, there)
     return _allowed(question, allowing)
 
 
@@ -177,9 +185,14 @@ def _bar(question: Question) -> str:
     Return in words why no policy can allow a request; or nothing.
 
     Sources: AWS Fault Isolation Boundaries, "Partitions"; STS API Reference, "AssumeRole";
-    IAM User Guide, "Compare AWS STS credentials".
+    IAM User Guide, "Compare AWS STS credentials" and "Managed policies and inline policies";
+    KMS API Reference, "CreateAlias".
     """
     caller, action = question.caller, question.folded_action
+    if action in _ALIAS_CHANGES and _AWS_ALIAS.match(question.resource):
+        return "the aliases that begin with alias/aws/ are AWS's"
+    if action in _POLICY_CHANGES and _AWS_POLICY.match(question.resource):
+        return "the policy is AWS's"
     if caller is None:
         return ""
     if caller.partition and caller.partition != question.partition:
@@ -189,13 +202,33 @@ def _bar(question: Question) -> str:
     if caller.kind in {"role", "session"} and action in _TOKENS:
         return "a role's session can't call it"
     if caller.kind == "federated" and action.startswith(("iam:", "sts:")):
-        return "" if action == "sts:getcalleridentity" else "a federated user can't call it"
+        return "a federated user can't call it"
     return ""
 
 
 _TOKENS = {"sts:getfederationtoken", "sts:getsessiontoken"}
-_RESOURCE = "resource-based policy"
+_ALIAS_CHANGES = {"kms:createalias", "kms:deletealias", "kms:updatealias"}
+_AWS_ALIAS = re.compile(r"arn:[^:]*:kms:[^:]*:[^:]*:alias/aws/", re.IGNORECASE)
+_POLICY_CHANGES = {
+    "iam:createpolicy",
+    "iam:createpolicyversion",
+    "iam:deletepolicy",
+    "iam:deletepolicyversion",
+    "iam:setdefaultpolicyversion",
+    "iam:tagpolicy",
+    "iam:untagpolicy",
+}
+_AWS_POLICY = re.compile(r"arn:[^:]*:iam::aws:policy/")
 _Named = tuple[str, Statement]
+
+
+def _needs_no_identity_policy(question: Question) -> bool:
+    caller = question.caller
+    if caller is None:
+        return False
+    # The guide, "Permissions for GetSessionToken", also has no Deny count; here one does.
+    asks_for_token = question.folded_action == "sts:getsessiontoken"
+    return caller.root or (caller.kind == "user" and asks_for_token)
 
 
 def _must_be_allowed_there(question: Question) -> bool:

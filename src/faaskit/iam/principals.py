@@ -204,8 +204,6 @@ class PrincipalRule:
         """How far an Allow with this element goes for a caller, in a partition."""
         if partition is not None and not self.partitions.issubset((partition,)):
             return Grant.NONE
-        if self.negated:
-            return Grant.NONE if self._may_name(caller) else Grant.DIRECT
         service = caller is not None and caller.kind == "service"
         if self.everyone == "all" or (self.everyone and not service):
             return Grant.DIRECT
@@ -219,16 +217,21 @@ class PrincipalRule:
             return Grant.ROLE
         return Grant.DELEGATED if self.named.intersection(caller.parents) else Grant.NONE
 
-    def denies(self, caller: Caller | None) -> bool:
+    def denies(self, caller: Caller | None, *, bounded: bool) -> bool:
         """
-        Whether a Deny with this element is about a caller.
+        Return whether a Deny with this element is about a caller.
 
         NotPrincipal spares a caller only where its role and account are named, too: the
-        guide says that AWS may check these first ("NotPrincipal with Deny").
+        guide says that AWS may check these first ("NotPrincipal with Deny"). It spares no
+        caller with a permissions boundary, whatever it names ("Permissions boundaries").
+
+        Args:
+            caller: The caller; None where it is unknown.
+            bounded: True if the caller has a permissions boundary.
         """
         if not self.negated:
             return self._may_name(caller)
-        if caller is None or caller.unnamed or caller.kind == "federated":
+        if caller is None or caller.unnamed or caller.kind == "federated" or bounded:
             return True
         return not self.named.issuperset((caller.own, *caller.parents))
 

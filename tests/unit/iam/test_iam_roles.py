@@ -139,6 +139,7 @@ def test_a_role_knows_its_own_arn() -> None:
 
 
 SESSION = "arn:aws:sts::123456789012:assumed-role/thumb/f"
+EVERYBODY = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 SAID = f"User: {SESSION} is not authorized to perform: s3:PutObject on resource: {KEY} "
 
 
@@ -165,7 +166,7 @@ SAID = f"User: {SESSION} is not authorized to perform: s3:PutObject on resource:
             "because no resource-based policy allows the s3:PutObject action",
         ),
         (
-            {"resource_policy": {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "*"}}},
+            {"resource_policy": {"Statement": EVERYBODY | {"Effect": "Deny"}}},
             "with an explicit deny in a resource-based policy",
         ),
     ],
