@@ -389,7 +389,9 @@ def names_caller(  # noqa: PLR0911 (one return for each kind of entry)
             caller["account"],
             caller["role"],
         ):
-            return "self" if caller["kind"] == "role" else "role"
+            if caller["kind"] == "session":
+                return "role"
+            return "self" if text == caller["text"] else "maybe"
         return "no"
     if ":assumed-role/" in text and caller["kind"] == "role":
         _, partition, _, _, account, rest = text.split(":")
@@ -523,7 +525,7 @@ def decide(
 def forbidden(kind: str, action: str) -> bool:
     """Whether a kind of caller may not do something, whatever its policies say."""
     return {
-        "root": action == "sts:AssumeRole",
+        "root": action in {"sts:AssumeRole", "sts:TagSession"},
         "role": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
         "session": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
         "federated-user": action.startswith(("iam:", "sts:")),

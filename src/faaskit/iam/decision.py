@@ -197,7 +197,7 @@ def _bar(question: Question) -> str:
         return ""
     if caller.partition and caller.partition != question.partition:
         return f"{caller.text} is in the partition {caller.partition}, not {question.partition}"
-    if caller.root and action == "sts:assumerole":
+    if caller.root and action in _TRUSTED_ACTIONS:
         return "a root user can't assume roles"
     if caller.kind in {"role", "session"} and action in _TOKENS:
         return "a role's session can't call it"

@@ -131,4 +131,4 @@ class Role:
         if self._caller.own not in (caller.own, *caller.parents):
             msg = f"principal {principal!r} is neither {self.arn} nor a session of it"
             raise DefinitionError(msg)
-        return caller
+        return evolve(caller, role=self.arn)

@@ -972,6 +972,31 @@ WITHIN_AN_ACCOUNT = [
         resource_policy=[to(f"arn:aws:iam::{OURS}:user/Ann")],
     ),
     implicit(
+        "a role's path is part of its ARN",
+        principal=ROLE,
+        identity=[allows(Action="sqs:*")],
+        resource_policy=[to(f"arn:aws:iam::{OURS}:role/x/R")],
+    ),
+    explicit(
+        "a Deny of all but the role with another path",
+        principal=ROLE,
+        resource_policy=[
+            to("*"),
+            denies(NotPrincipal={"AWS": [f"arn:aws:iam::{OURS}:role/x/R", OURS]}),
+        ],
+    ),
+    explicit(
+        "a Deny of the role with another path may be meant",
+        principal=SESSION,
+        identity=[ALL],
+        resource_policy=[against(f"arn:aws:iam::{OURS}:role/x/R")],
+    ),
+    allowed(
+        "a session's ARN does not tell the path of its role",
+        principal=SESSION,
+        resource_policy=[to(f"arn:aws:iam::{OURS}:role/x/R")],
+    ),
+    implicit(
         "a user's path is part of the name",
         principal=USER,
         resource_policy=[to(f"arn:aws:iam::{OURS}:user/x/ann")],
@@ -1274,6 +1299,11 @@ NO_POLICY_CAN = [
         "let a root user assume a role",
         **ASSUME | {"principal": ROOT},
         resource_policy=[trusts(OURS)],
+    ),
+    implicit(
+        "let a root user tag a session of a role",
+        **ASSUME | {"principal": ROOT, "action": "sts:TagSession"},
+        resource_policy=[trusts(OURS, Action="sts:TagSession")],
     ),
     # IAM User Guide, "Compare AWS STS credentials", for this one and the rest.
     implicit(

@@ -177,6 +177,16 @@ def test_denials_in_the_words_of_aws(policies: dict[str, Any], message: str) -> 
     assert denial_message(SESSION, "s3:PutObject", KEY, decision) == SAID + message
 
 
+def test_session_of_role_is_not_allowed_by_role_with_a_path() -> None:
+    """The role that decides has no path, so another ARN with its name is another role."""
+    role = Role("thumb", account="123456789012")
+    named = EVERYBODY | {"Principal": {"AWS": "arn:aws:iam::123456789012:role/x/thumb"}}
+    asked: dict[str, Any] = {"action": "s3:PutObject", "resource": KEY, "principal": SESSION}
+    assert not role.decide(**asked, resource_policy={"Statement": named})
+    named["Principal"] = {"AWS": role.arn}
+    assert role.decide(**asked, resource_policy={"Statement": named})
+
+
 def test_there_is_no_message_for_a_permission() -> None:
     """A decision that allows has nothing to say."""
     with pytest.raises(DefinitionError, match="was allowed"):
