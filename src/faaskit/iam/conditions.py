@@ -109,7 +109,7 @@ class Condition:
         return f"{self.operator} {self.key} {listed(repr(one) for one in self.wanted)}"
 
     def explain(self, values: Values) -> str:
-        """Return in words why a request does not meet it, or why that can't be told."""
+        """Return in words what decides about it in a request, or why that can't be told."""
         missing = undefined(self.variables, values)
         if missing is not None:
             return f"{missing.source} has no value in this request"
@@ -118,11 +118,16 @@ class Condition:
             return f"the request has no {self.key}"
         if isinstance(value, str):
             fact = f"the request has {shortened(value)!r}"
+            value = (value,)
         else:
             fact = f"the request has {listed(repr(one) for one in value)}"
+        if self.holds(values) is False and self.quantifier == "ForAllValues:" and self.test:
+            met = [self._turned(self.test.matches(one, values)) for one in value]
+            failing = [repr(one) for one, each in zip(value, met, strict=True) if each is False]
+            return f"{fact}, of which {listed(failing)} does not"
         if self.holds(values) is not None:
             return fact
-        if not isinstance(value, str) and not self.quantifier:
+        if len(value) > 1 and not self.quantifier:
             return f"{fact}: several values, which only ForAllValues: and ForAnyValue: compare"
         return f"{fact}, which {self.operator} can't compare"
 

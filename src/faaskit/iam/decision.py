@@ -31,7 +31,7 @@ from attrs import evolve, frozen
 
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.context import read_context
-from faaskit.iam.policies import Attached, use_at
+from faaskit.iam.policies import Attached, Clause, use_at
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
 from faaskit.iam.rules import Question
@@ -173,10 +173,12 @@ def decide(
     for attached_or_none, use in needed:
         _, clause = attached_or_none.granting(question) if attached_or_none else (None, None)
         if clause is None:
-            return _refused(question, attached_or_none, use, delegated=bool(grant) and same)
+            note = _beside(use, allowing, delegated=bool(grant) and same)
+            return _refused(question, attached_or_none, use, note)
         allowing.append(clause)
-    if not grant and (not same or _must_be_allowed_there(question)):
-        return _refused(question, resource, there)
+    note = "" if grant else _needed_there(question, None if same else owner)
+    if note:
+        return _refused(question, resource, there, note)
     return _allowed(question, allowing)
 
 
@@ -222,6 +224,14 @@ _AWS_POLICY = re.compile(r"arn:[^:]*:iam::aws:policy/")
 _Named = tuple[str, Statement]
 
 
+def _beside(use: str, allowing: list[_Named], *, delegated: bool) -> str:
+    """Return in words what does allow a request that policies of some use do not; or nothing."""
+    if use == "identity-based policy":
+        told = "the resource-based policy leaves it to the account's own policies"
+        return told if delegated else ""
+    return f"{allowing[-1][0]} does" if allowing else ""
+
+
 def _needs_no_identity_policy(question: Question) -> bool:
     caller = question.caller
     if caller is None:
@@ -231,11 +241,16 @@ def _needs_no_identity_policy(question: Question) -> bool:
     return caller.root or (caller.kind == "user" and asks_for_token)
 
 
-def _must_be_allowed_there(question: Question) -> bool:
+def _needed_there(question: Question, other_account: str | None) -> str:
+    """Return in words why the resource's own policy must allow a request; or nothing."""
     action, resource = question.folded_action, question.resource
-    if action in _TRUSTED_ACTIONS:
-        return bool(_ROLE.match(resource))
-    return action.startswith("kms:") and bool(_KEY.match(resource))
+    if other_account is not None:
+        return f"the resource is of the account {other_account}, so both sides must allow"
+    if action in _TRUSTED_ACTIONS and _ROLE.match(resource):
+        return "a role is assumed only if its trust policy allows it, too"
+    if action.startswith("kms:") and _KEY.match(resource):
+        return "a key is used only if its key policy allows it, too"
+    return ""
 
 
 def _allowed(question: Question, allowing: list[_Named]) -> Decision:
@@ -249,24 +264,24 @@ def _allowed(question: Question, allowing: list[_Named]) -> Decision:
     return Decision(True, "Allow", statements, f"{names} {verb} {what}")
 
 
-def _denied(
-    question: Question, attached: Attached, denying: list[tuple[str, Statement, str]]
-) -> Decision:
-    name, _, doubt = denying[0]
+def _denied(question: Question, attached: Attached, denying: list[tuple[str, Clause]]) -> Decision:
+    name, first = denying[0]
     reason = f"{name} denies {question.action} on {shortened(question.resource)}"
+    doubt = first.rule.doubt(question)
+    because = first.rule.because(question)
     if doubt:
         reason += f"; that can't be ruled out, so it counts ({doubt})"
-    statements = tuple(statement for _, statement, _ in denying)
+    elif because:
+        reason += f" because {because}"
+    statements = tuple(clause.statement for _, clause in denying)
     return Decision(False, "ExplicitDeny", statements, reason, attached.use)
 
 
-def _refused(
-    question: Question, attached: Attached | None, use: str, *, delegated: bool = False
-) -> Decision:
+def _refused(question: Question, attached: Attached | None, use: str, note: str = "") -> Decision:
     reason = f"no {use} allows {question.action} on {shortened(question.resource)}"
     nearest = attached.nearest(question) if attached else "there is none"
     if nearest:
         reason += f": {nearest}"
-    if delegated and use == "identity-based policy":
-        reason += "; the resource-based policy leaves it to the account's own policies"
+    if note:
+        reason += f"; {note}"
     return Decision(False, "ImplicitDeny", (), reason, use)

@@ -182,13 +182,9 @@ class Attached:
     allows: tuple[tuple[str, Clause], ...]
     denies: tuple[tuple[str, Clause], ...]
 
-    def denying(self, question: Question) -> list[tuple[str, Statement, str]]:
-        """Return each Deny that applies: its name, itself, and what is in doubt about it."""
-        return [
-            (name, clause.statement, clause.rule.doubt(question))
-            for name, clause in self.denies
-            if clause.rule.denies(question)
-        ]
+    def denying(self, question: Question) -> list[tuple[str, Clause]]:
+        """Return the name of each Deny that applies, and itself."""
+        return [(name, clause) for name, clause in self.denies if clause.rule.denies(question)]
 
     def granting(self, question: Question) -> tuple[Grant, tuple[str, Statement] | None]:
         """Return the Allow that goes furthest, and how far; the first of several."""

@@ -224,6 +224,13 @@ class Rule:
                 return f"{condition}: {condition.explain(values)}"
         return self.principals.doubt(question.caller) if self.principals else ""
 
+    def because(self, question: Question) -> str:
+        """Return in words what a Deny that applies depended on; or nothing."""
+        if self.principals and self.principals.negated and question.bounded and question.caller:
+            spared = "NotPrincipal spares nobody who has a permissions boundary, as"
+            return f"{spared} {question.caller.text} does"
+        return " and ".join(f"{one}: {one.explain(question.values)}" for one in self.conditions)
+
     def miss(self, question: Question) -> tuple[int, str]:
         """
         Return how near an Allow came to a request, and in words what was missing.
@@ -249,6 +256,9 @@ class Rule:
             reason = f"{allowed} but {mine} {fact} {shortened(question.resource)}"
             if missing is not None:
                 reason += f" ({missing.source} has no value in this request)"
+            bucket, slash, _ = question.resource.partition("/")
+            if slash and bucket in resources.texts and ":s3:::" in bucket:
+                reason += f" (objects: {bucket}/*)"
             return 2, reason
         allowed = f"{allowed} on {shortened(question.resource)}"
         if principals and not principals.grants(question.caller, question.partition):
