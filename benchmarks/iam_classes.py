@@ -231,6 +231,13 @@ def _session_named(asked: Asked) -> bool:
     return any(f":assumed-role/{role}/" in name for name in _names(asked, "Principal"))
 
 
+def _other_path_named(asked: Asked) -> bool:
+    principal = str(asked["principal"])
+    name = principal.rpartition("/")[2]
+    named = [one for one in _names(asked, "Principal") if one.endswith(f"/{name}")]
+    return _kind(asked) == "role" and bool(named) and principal not in named
+
+
 def _null_of_empty(asked: Asked) -> bool:
     return any(
         operator == "Null" and _value(asked, key) == ""
@@ -476,6 +483,12 @@ CLASSES: dict[str, list[Class]] = {
             "unclear",
             _GUIDE + '"Principal", role session principals',
             _session_named,
+        ),
+        Class(
+            "a Deny names a role of that name with another path",
+            "unclear",
+            _GUIDE + '"IAM identifiers", friendly names and paths',
+            _other_path_named,
         ),
         Class(
             "a NotPrincipal without all of the caller, its role and its account",

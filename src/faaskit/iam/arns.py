@@ -11,12 +11,21 @@ parsing", "can not contain region information", "IAM resource path must …").
 
 from __future__ import annotations
 
-import re
+from faaskit.iam.matching import compile_text
 
-__all__ = ["FIELDS", "reason_against_arn"]
+__all__ = ["reason_against_arn"]
 
-FIELDS = 6
-_PARTITION = re.compile(r"aws(-[a-z]+)*|[a-z-]*[*?][a-z*?-]*")
+_FIELDS = 6
+_PARTITIONS = (
+    "aws",
+    "aws-cn",
+    "aws-eusc",
+    "aws-iso",
+    "aws-iso-b",
+    "aws-iso-e",
+    "aws-iso-f",
+    "aws-us-gov",
+)
 _IAM_PATHS = (
     "access-report/",
     "assumed-role/",
@@ -41,21 +50,22 @@ def reason_against_arn(text: str) -> str | None:
     """Return in words why IAM takes no such Resource; None where it takes it."""
     if text == "*":
         return None
-    prefix, *fields = text.split(":", FIELDS - 1)
+    prefix, *fields = text.split(":", _FIELDS - 1)
     if prefix != "arn" or not fields:
         return f"{text!r} is not a resource; write an ARN, such as 'arn:aws:s3:::uploads/*', or '*'"
     partition, *fields = fields
-    if not _PARTITION.fullmatch(partition):
+    if not any(compile_text(partition).matches(one) for one in _PARTITIONS):
         return f"{text!r} has the partition {partition!r}; write 'aws', one like 'aws-cn', or '*'"
     if not fields or not fields[0] or "*" in fields[0] or "?" in fields[0]:
         return f"{text!r} has no service in full; write it without wildcards, or '*' for everything"
-    if len(fields) < FIELDS - 2 and "::" in text:
+    # The missing fields of a short ARN are filled with "*", but these services have no region.
+    if len(fields) < _FIELDS - 2 and ("::" in text or fields[0] in {"iam", "s3"}):
         return f"{text!r} has too few colons; write six parts, such as 'arn:aws:s3:::uploads/*'"
     return _reason_against_fields(text, *fields)
 
 
 def _reason_against_fields(
-    text: str, service: str, region: str = "*", account: str = "*", resource: str = "*"
+    text: str, service: str, region: str = "", account: str = "", resource: str = "*"
 ) -> str | None:
     if not resource:
         return f"{text!r} names no resource after the fifth colon; write one, or '*' for all"

@@ -1608,6 +1608,8 @@ DOCUMENTS = [
     ),
     taken("a star for the partition", grant(Resource="arn:*:s3:::b")),
     taken("a partition with a star", grant(Resource="arn:aws-*:s3:::b")),
+    refused("a misspelt one", grant(Resource="arn:aws-gov:s3:::b"), place="Statement[0].Resource"),
+    refused("a star for none", grant(Resource="arn:awz*:s3:::b"), place="Statement[0].Resource"),
     taken("the partition of China", grant(Resource="arn:aws-cn:s3:::b")),
     taken("that of an isolated cloud", grant(Resource="arn:aws-iso-b:s3:::b")),
     # Invalid condition operator, null with if exists, duplicate keys with different case.
