@@ -34,6 +34,7 @@ from faaskit.iam.context import read_context
 from faaskit.iam.policies import Attached, Clause, use_at
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
+from faaskit.iam.reserved import reason_against_change
 from faaskit.iam.rules import Question
 from faaskit.iam.statements import Statement
 
@@ -187,16 +188,12 @@ def _bar(question: Question) -> str:
     Return in words why no policy can allow a request; or nothing.
 
     Sources: AWS Fault Isolation Boundaries, "Partitions"; STS API Reference, "AssumeRole";
-    IAM User Guide, "Compare AWS STS credentials" and "Managed policies and inline policies";
-    KMS API Reference, "CreateAlias".
+    IAM User Guide, "Compare AWS STS credentials".
     """
     caller, action = question.caller, question.folded_action
-    if action in _ALIAS_CHANGES and _AWS_ALIAS.match(question.resource):
-        return "the aliases that begin with alias/aws/ are AWS's"
-    if action in _POLICY_CHANGES and _AWS_POLICY.match(question.resource):
-        return "the policy is AWS's"
-    if caller is None:
-        return ""
+    reserved = reason_against_change(action, question.resource)
+    if reserved or caller is None:
+        return reserved
     if caller.partition and caller.partition != question.partition:
         return f"{caller.text} is in the partition {caller.partition}, not {question.partition}"
     if caller.root and action in _TRUSTED_ACTIONS:
@@ -209,18 +206,6 @@ def _bar(question: Question) -> str:
 
 
 _TOKENS = {"sts:getfederationtoken", "sts:getsessiontoken"}
-_ALIAS_CHANGES = {"kms:createalias", "kms:deletealias", "kms:updatealias"}
-_AWS_ALIAS = re.compile(r"arn:[^:]*:kms:[^:]*:[^:]*:alias/aws/", re.IGNORECASE)
-_POLICY_CHANGES = {
-    "iam:createpolicy",
-    "iam:createpolicyversion",
-    "iam:deletepolicy",
-    "iam:deletepolicyversion",
-    "iam:setdefaultpolicyversion",
-    "iam:tagpolicy",
-    "iam:untagpolicy",
-}
-_AWS_POLICY = re.compile(r"arn:[^:]*:iam::aws:policy/")
 _Named = tuple[str, Statement]
 
 
