@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from faaskit.iam.matching import compile_text
 from faaskit.iam.values import read_address, read_binary, read_instant, read_number
 
 __all__ = ["CLASSES", "Class", "classify"]
@@ -215,6 +216,38 @@ def _set_of_empty(asked: Asked) -> bool:
     )
 
 
+def _resources(asked: Asked) -> Iterator[str]:
+    for statement in _statements(asked):
+        for name in ("Resource", "NotResource"):
+            every = statement.get(name, [])
+            yield from ([every] if isinstance(every, str) else every)
+
+
+def _field_by_field(text: str, resource: str, colons: int) -> bool:
+    patterns, fields = text.split(":", colons), resource.split(":", colons)
+    pairs = zip(patterns, fields, strict=False)
+    return len(patterns) == len(fields) and all(compile_text(a).matches(b) for a, b in pairs)
+
+
+def _reaches_over_fields(asked: Asked) -> bool:
+    """Return whether a wildcard names the resource only if it reaches over a colon."""
+    resource = asked["resource"]
+    return any(
+        compile_text(text).matches(resource) and not _field_by_field(text, resource, _ARN_COLONS)
+        for text in _resources(asked)
+        if text != "*"
+    )
+
+
+def _reaches_in_the_last_field(asked: Asked) -> bool:
+    """Return whether that is so within what follows on the fifth colon."""
+    resource = asked["resource"]
+    return any(
+        _field_by_field(text, resource, _ARN_COLONS) and not _field_by_field(text, resource, -1)
+        for text in _resources(asked)
+    )
+
+
 def _fixed_character(asked: Asked) -> bool:
     return any(
         "Equals" in operator and any(text in {"${*}", "${?}", "${$}"} for text in wanted)
@@ -353,6 +386,12 @@ _BOTH_WAYS = [
         _version_of_address,
     ),
     Class(
+        "a * at the end of a field reaches over colons",
+        "faaskit",
+        _GUIDE + '"Resource"',
+        _reaches_over_fields,
+    ),
+    Class(
         "${*} in an operator without wildcards is an asterisk",
         "faaskit",
         _GUIDE + '"Variables and tags", predefined policy variables',
@@ -372,6 +411,12 @@ _BOTH_WAYS = [
     ),
 ]
 _UNKNOWN = [
+    Class(
+        "a wildcard that may reach over a colon of the resource's own",
+        "unclear",
+        _GUIDE + '"Resource"',
+        _reaches_in_the_last_field,
+    ),
     Class(
         "ForAnyValue with IfExists on a missing key",
         "unclear",

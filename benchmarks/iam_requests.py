@@ -81,6 +81,8 @@ _KINDS: dict[str, tuple[list[str], list[Any], list[Any]]] = {
             "${k:other}",
             "${k:other, 'a'}",
             "x${k:list}",
+            "${aws:username}",
+            "${k:other}*",
         ],
         [*_TEXTS, ["a", "b"], ["ann"], ["a", ""], []],
     ),
@@ -251,8 +253,15 @@ def _pattern(rng: Random, resource: str, *, short: bool = True) -> str:
             "arn:aws:s3:::b/${k:other, 'ann'}/*",
             "arn:aws:s3:::*/${k:other}/*",
             "arn:aws:s3:::b/${*}",
+            "arn:aws:s3:::b/${aws:username}/*",
+            "arn:aws:s3:::b/home/${aws:username}/*",
+            "arn:aws:s3:::b/${k:list}/*",
             "arn:*:s3:::b/*",
         ]
+    elif ":lambda:" in resource:
+        name = resource[: resource.index(":function:")]
+        choices += [f"{name}:function:*-two", f"{name}:function:f*o", f"{name}:function:f?one*"]
+        choices += ["arn:aws:lambda:*:function:f:*-*", "arn:aws:lambda:u*:function:*"]
     elif short:
         choices += [":".join(resource.split(":")[:4])]
     return rng.choice(choices)

@@ -1342,9 +1342,13 @@ NO_POLICY_CAN = [
             principal=USER,
             identity=[ALL],
             action=f"kms:{name}",
-            resource=f"arn:aws:kms:us-east-1:{OURS}:alias/aws/s3",
+            resource=f"arn:aws:kms:us-east-1:{OURS}:{alias}",
         )
-        for name in ("CreateAlias", "updatealias", "DeleteAlias")
+        for name, alias in (
+            ("CreateAlias", "alias/aws/s3"),
+            ("updatealias", "alias/AWS/s3"),
+            ("DeleteAlias", "alias/aws/s3"),
+        )
     ),
     # IAM User Guide, "Managed policies and inline policies".
     implicit(

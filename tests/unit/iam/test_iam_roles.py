@@ -187,6 +187,20 @@ def test_session_of_role_is_not_allowed_by_role_with_a_path() -> None:
     assert role.decide(**asked, resource_policy={"Statement": named})
 
 
+def test_denied_assumption_is_in_the_words_of_aws() -> None:
+    """The guide names the role's trust policy."""
+    arn = "arn:aws:iam::123456789012:role/other"
+    said = f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {arn} "
+    trust = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    asked: dict[str, Any] = {"identity": [allow("*", on="*")], "principal": SESSION}
+    decision = simulate("sts:AssumeRole", arn, **asked)
+    message = denial_message(SESSION, "sts:AssumeRole", arn, decision)
+    assert message == said + "because no role trust policy allows the sts:AssumeRole action"
+    decision = simulate("sts:AssumeRole", arn, resource_policy={"Statement": trust}, **asked)
+    message = denial_message(SESSION, "sts:AssumeRole", arn, decision)
+    assert message == said + "with an explicit deny in the role trust policy"
+
+
 def test_there_is_no_message_for_a_permission() -> None:
     """A decision that allows has nothing to say."""
     with pytest.raises(DefinitionError, match="was allowed"):

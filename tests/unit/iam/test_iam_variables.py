@@ -171,6 +171,13 @@ def test_variables_in_conditions(
         ({"Resource": "*", "Condition": {"StringLike": {"k": "${l}*"}}}, "*", "Allow"),
         ({"Resource": "*", "Condition": {"StringNotLike": {"k": "${l}*"}}}, "*", "ExplicitDeny"),
         ({"Resource": "*", "Condition": {"StringNotEquals": {"k": "${l}"}}}, "*", "ExplicitDeny"),
+        ({"Resource": "*", "Condition": {"ArnLike": {"arn": f"{B}:${{l}}"}}}, "*", "Allow"),
+        (
+            {"Resource": "*", "Condition": {"ArnNotLike": {"arn": f"{B}:${{l}}"}}},
+            "*",
+            "ExplicitDeny",
+        ),
+        ({"Resource": "*", "Condition": {"Bool": {"truth": "${l}"}}}, "*", "Allow"),
         # Whatever the variable were, the condition is not met.
         ({"Resource": "*", "Condition": {"StringEquals": {"m": "${l}"}}}, "*", "Allow"),
         (
@@ -184,7 +191,8 @@ def test_deny_with_undefined_variable_matches_nothing_with_it(
     statement: dict[str, Any], resource: str, expected: str
 ) -> None:
     """A text with a variable that has no value matches nothing; a negated operator is met by it."""
-    assert effect({"Effect": "Deny", **statement}, resource, {"k": "a"}) == expected
+    context = {"k": "a", "arn": f"{B}:x", "truth": "true"}
+    assert effect({"Effect": "Deny", **statement}, resource, context) == expected
 
 
 def test_the_reason_names_the_variable() -> None:
