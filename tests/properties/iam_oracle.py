@@ -466,7 +466,8 @@ def decide(
     resource_account: str | None = None,
 ) -> tuple[bool, str]:
     """Return whether a request is allowed, and the effect."""
-    if action == "sts:GetCallerIdentity":
+    lowered = action.lower()
+    if lowered == "sts:getcalleridentity":
         return True, "Allow"
     caller = None if principal is None else describe(principal)
     fields = resource.split(":")
@@ -497,14 +498,14 @@ def decide(
     its = caller.get("partition") if caller else None
     partition = fields[1] if len(fields) > 1 else its
     kind = caller["kind"] if caller else "unknown"
-    if (its and its != partition) or forbidden(kind, action):
+    if (its and its != partition) or forbidden(kind, lowered) or reserved(lowered, resource):
         return False, "ImplicitDeny"
     allowing = [one for one in hits(resource_policy, "Allow") if at_home(one, partition)]
     grants = {grant(one, caller) for one in allowing} - {"none"}
     if kind == "service":
         allowed = bool(grants)
     else:
-        free = kind == "root" or (kind == "user" and action == "sts:GetSessionToken")
+        free = kind == "root" or (kind == "user" and lowered == "sts:getsessiontoken")
         by_identity = free or any(hits(policy, "Allow") for policy in identity)
         limited = all(policy is None or hits(policy, "Allow") for policy in (boundary, session))
         if kind == "federated-user" and session is None:
@@ -514,9 +515,8 @@ def decide(
         elif "direct" in grants:
             allowed = True
         else:
-            demanding = (action == "sts:AssumeRole" and ":role/" in resource) or (
-                action.startswith("kms:") and ":key/" in resource
-            )
+            trusting = lowered in {"sts:assumerole", "sts:tagsession"} and ":role/" in resource
+            demanding = trusting or (lowered.startswith("kms:") and ":key/" in resource)
             allowed = ("role" in grants or by_identity) and limited
             allowed = allowed and (bool(grants) or not demanding)
     return allowed, "Allow" if allowed else "ImplicitDeny"
@@ -525,11 +525,21 @@ def decide(
 def forbidden(kind: str, action: str) -> bool:
     """Whether a kind of caller may not do something, whatever its policies say."""
     return {
-        "root": action in {"sts:AssumeRole", "sts:TagSession"},
-        "role": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
-        "session": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
+        "root": action in {"sts:assumerole", "sts:tagsession"},
+        "role": action in {"sts:getfederationtoken", "sts:getsessiontoken"},
+        "session": action in {"sts:getfederationtoken", "sts:getsessiontoken"},
         "federated-user": action.startswith(("iam:", "sts:")),
     }.get(kind, False)
+
+
+def reserved(action: str, resource: str) -> bool:
+    """Return whether it is a change of what is AWS's own."""
+    service, _, name = action.partition(":")
+    changes = name.startswith(("create", "delete", "update", "set", "tag", "untag"))
+    ours = (service == "kms" and ":alias/aws/" in resource) or (
+        service == "iam" and "::aws:policy/" in resource
+    )
+    return ours and changes
 
 
 def derived(caller: dict[str, str] | None, owner: str | None) -> dict[str, list[str]]:
