@@ -1,5 +1,5 @@
 """
-Why two IAM engines differ: the classes of disagreement, each with AWS's page about it.
+Classes of disagreement between two IAM engines, each with AWS's page about it.
 
 A class is recognised on a request that was reduced, so that hardly anything is left of it but
 the reason. ``right`` names the engine that AWS's documentation agrees with; "unclear" is where

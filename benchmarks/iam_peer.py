@@ -187,7 +187,7 @@ def _shorter(value: Any) -> Iterator[Any]:
 
 
 class Comparison:
-    """What a run found."""
+    """The findings of a run."""
 
     def __init__(self) -> None:
         self.pairs: Counter[tuple[str, str]] = Counter()

@@ -11,7 +11,7 @@ What lives here, from the ground up:
   Principal element and who calls; ``rules`` puts them together to one statement at work.
 - ``statements`` are what people write (``allow``, ``deny``), ``documents`` what AWS writes,
   ``policies`` both, and what they may be attached as.
-- ``reserved`` is what is AWS's own in an account.
+- ``reserved`` are the resources that are AWS's own in an account.
 - ``decision`` is AWS's order of evaluation; ``simulation``, ``roles`` and ``messages`` are
   its ways in and out.
 

@@ -68,11 +68,11 @@ def _reason_against_fields(
     text: str, service: str, region: str = "", account: str = "", resource: str = "*"
 ) -> str | None:
     if not resource:
-        return f"{text!r} names no resource after the fifth colon; write one, or '*' for all"
+        return f"{text!r} ends at the fifth colon; write the resource there, or '*' for all"
     if service == "s3" and region and not resource.startswith(_S3_REGIONAL):
         return f"{text!r} has a region, but buckets have none; write 'arn:aws:s3:::uploads/*'"
     if service == "iam" and region:
         return f"{text!r} has a region, but IAM has none; write 'arn:aws:iam::{account}:…'"
     if service == "iam" and resource != "*" and not resource.startswith(_IAM_PATHS):
-        return f"{text!r} names no resource of IAM's; begin it with one of {' '.join(_IAM_PATHS)}"
+        return f"{text!r} is not a resource of IAM; begin it with one of {' '.join(_IAM_PATHS)}"
     return None

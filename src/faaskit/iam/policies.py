@@ -286,7 +286,7 @@ def _reason_against(statement: Statement, use: Use) -> str | None:
     elif not named:
         return "it names no principal, as there must be"
     if use == "resource-based policy" and resources is None:
-        return "it has neither Resource nor NotResource, which only a trust policy leaves out"
+        return "it has neither Resource nor NotResource, and needs one"
     if use == "trust policy":
         return _reason_against_trust(statement)
     if use not in {"identity-based policy", "permissions boundary"}:

@@ -1,5 +1,5 @@
 """
-What is AWS's own in an account, and so not to be changed by any of its policies. Pure.
+Resources that are AWS's own in an account: none of its policies lets them be changed. Pure.
 
 Sources: KMS API Reference, "CreateAlias"; IAM User Guide, "Managed policies and inline policies";
 IAM Identity Center User Guide, on roles that are created by permission sets.
