@@ -4,7 +4,8 @@ The ARNs that a Resource element may hold. Pure.
 An ARN that IAM would refuse is refused here: it matches no resource, so a Deny with it would
 never deny.
 
-Sources: IAM User Guide, "Identify AWS resources with ARNs"; the messages of IAM's
+Sources: IAM User Guide, "Identify AWS resources with ARNs"; the resource types of the Service
+Authorization Reference; the messages of IAM's
 MalformedPolicyDocument ("must be fully qualified and cannot contain regexes", "failed legacy
 parsing", "can not contain region information", "IAM resource path must …").
 """
@@ -29,6 +30,8 @@ _PARTITIONS = (
 _IAM_PATHS = (
     "access-report/",
     "assumed-role/",
+    "contextProvider/",
+    "delegation-request/",
     "federated-user/",
     "group/",
     "instance-profile/",
@@ -36,6 +39,7 @@ _IAM_PATHS = (
     "oidc-provider/",
     "policy/",
     "report/",
+    "role-template/",
     "role/",
     "saml-provider/",
     "server-certificate/",
@@ -43,7 +47,14 @@ _IAM_PATHS = (
     "user/",
 )
 # Those of S3's resources that are in a region; buckets and objects are not.
-_S3_REGIONAL = ("access-grants/", "accesspoint/", "job/", "storage-lens/", "storage-lens-group/")
+_S3_REGIONAL = (
+    "access-grants/",
+    "accesspoint/",
+    "async-request/",
+    "job/",
+    "storage-lens-group/",
+    "storage-lens/",
+)
 
 
 def reason_against_arn(text: str) -> str | None:
@@ -73,6 +84,7 @@ def _reason_against_fields(
         return f"{text!r} has a region, but buckets have none; write 'arn:aws:s3:::uploads/*'"
     if service == "iam" and region:
         return f"{text!r} has a region, but IAM has none; write 'arn:aws:iam::{account}:…'"
-    if service == "iam" and resource != "*" and not resource.startswith(_IAM_PATHS):
+    whole = resource in {"*", "root"}  # the root user is what sts:AssumeRoot is about
+    if service == "iam" and not whole and not resource.startswith(_IAM_PATHS):
         return f"{text!r} is not a resource of IAM; begin it with one of {' '.join(_IAM_PATHS)}"
     return None

@@ -1587,6 +1587,7 @@ DOCUMENTS = [
             "arn:aws:iam:::x",
             f"arn:aws:iam::{OURS}:u*",
             f"arn:aws:iam::{OURS}:roles/R",
+            f"arn:aws:iam::{OURS}:rooted",
             f"arn:aws:iam::{OURS}",
         )
     ),
@@ -1608,6 +1609,11 @@ DOCUMENTS = [
             "arn:aws:iam::aws:policy/ReadOnlyAccess",
             "arn:aws:iam::*:user/${aws:username}",
             f"arn:aws:iam::{OURS}:*",
+            "arn:aws:iam::*:root",  # of sts:AssumeRoot
+            "arn:aws:iam::aws:contextProvider/IdentityCenter",
+            f"arn:aws:iam::{OURS}:delegation-request/x",
+            "arn:aws:iam::aws:role-template/a/b:1",
+            f"arn:aws:s3:us-west-2:{OURS}:async-request/mrap/create/x",
         )
     ),
     taken("a star for the partition", grant(Resource="arn:*:s3:::b")),
