@@ -131,9 +131,8 @@ def number(text: str) -> Fraction | None:
 
 def instant(text: str) -> Fraction | None:
     """Return the seconds since 1970 of a date."""
-    bare = text.removeprefix("-")
-    if bare.replace(".", "", 1).isdigit() and bare.isascii() and bare[0] != "." != bare[-1]:
-        return None if len(text) == 4 and text.isdigit() else Fraction(text)
+    if text.isdigit() and text.isascii():
+        return None if len(text) == 4 or int(text) >= 2**63 else Fraction(text)
     for shape in ("%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ"):
         try:
             moment = datetime.strptime(text, shape).replace(tzinfo=timezone.utc)
@@ -180,9 +179,9 @@ def match_one(kind: str, wanted: str, value: str, context: dict[str, Any], v: bo
             return match_arn(atoms, value)
         case "Bool":
             known = {"true", "false"}
-            if value not in known or (spelled(atoms) not in known):
+            if value.lower() not in known or not (missing or spelled(atoms).lower() in known):
                 return EITHER
-            same = spelled(atoms) == value
+            same = spelled(atoms).lower() == value.lower()
         case "Binary":
             try:
                 same = base64.b64decode(value, validate=True) == base64.b64decode(wanted)
@@ -198,7 +197,7 @@ def match_one(kind: str, wanted: str, value: str, context: dict[str, Any], v: bo
         case _:
             return match_order(kind, wanted, value)
     if missing:
-        return EITHER
+        return NO
     return YES if same else NO
 
 
@@ -207,13 +206,13 @@ def match_arn(atoms: list[Atom], value: str) -> Outcomes:
     parts = value.split(":", 5)
     if len(parts) < 6 or parts[0] != "arn":
         return EITHER
+    if UNDEFINED in atoms:
+        return NO
     if atoms == [("any", "*")]:
         return YES
     patterns: list[list[Atom]] = [[]]
     written = atoms.count(("is", ":"))
     for at, atom in enumerate(atoms):
-        if atom == UNDEFINED:
-            return EITHER
         if atom == ("value", ":") and written and atoms[:at].count(("is", ":")) < 5:
             return EITHER
         if atom[0] in {"is", "value"} and atom[1] == ":" and len(patterns) < 6:
@@ -260,6 +259,8 @@ def condition_outcomes(
     """Return what a condition can be, and whether a variable in it stands for nothing."""
     values = context.get(key.lower())
     policy = [as_text(one) for one in as_list(wanted)]
+    if name == "Null":
+        policy = [one.lower() for one in policy]
     if name == "Null" and values is not None and set(values) == {""}:
         return (EITHER if len(set(policy)) == 1 else YES), False
     if name == "Null":
@@ -268,7 +269,7 @@ def condition_outcomes(
     if_exists = name.endswith("IfExists")
     name = name.removesuffix("IfExists")
     if if_exists and values is None:
-        return YES, False
+        return (EITHER if quantifier == "ForAnyValue" else YES), False
     negated = name.startswith("Not") or "Not" in name
     name = name.replace("Not", "")
     kind = KINDS.get(name, name)
@@ -293,7 +294,7 @@ def condition_outcomes(
 
 def complete(atoms: list[Atom]) -> list[Atom]:
     """Return a resource with the missing fields of its ARN filled by stars."""
-    if spelled(atoms) == "*" or UNDEFINED in atoms:
+    if spelled(atoms) == "*":
         return atoms
     while atoms.count(("is", ":")) < 5:
         atoms = [*atoms, ("is", ":"), ("any", "*")]
@@ -323,16 +324,10 @@ def applies(
         return False
     for element in {"Resource", "NotResource"} & statement.keys():
         texts = as_list(statement[element])
-        patterns = [expand(text, context, variables=v) for text in texts]
-        if any(UNDEFINED in pattern for pattern in patterns):
-            if not deny:
-                return False
-            if element == "Resource":
-                stars = [[("any", "*") if a == UNDEFINED else a for a in p] for p in patterns]
-                patterns = stars
-            else:
-                patterns = [p for p in patterns if UNDEFINED not in p]
-        patterns = [complete(p) for p in patterns]
+        every = [expand(text, context, variables=v) for text in texts]
+        patterns = [complete(p) for p in every if UNDEFINED not in p]
+        if len(patterns) < len(every) and element == "NotResource" and not deny:
+            return False
         if deny == (element == "NotResource"):  # here a resource has to be named for certain
             patterns = [confined(p) for p in patterns]
         if any(glob(p, resource) for p in patterns) == (element == "NotResource"):
@@ -394,7 +389,9 @@ def names_caller(  # noqa: PLR0911 (one return for each kind of entry)
             caller["account"],
             caller["role"],
         ):
-            return "self" if caller["kind"] == "role" else "role"
+            if caller["kind"] == "session":
+                return "role"
+            return "self" if text == caller["text"] else "maybe"
         return "no"
     if ":assumed-role/" in text and caller["kind"] == "role":
         _, partition, _, _, account, rest = text.split(":")
@@ -412,18 +409,13 @@ def entries(element: Any) -> list[tuple[str, str]]:
 
 def at_home(statement: dict[str, Any], partition: str | None) -> bool:
     """Whether all principals that a statement names are of a partition."""
-    every = statement.get("Principal", statement.get("NotPrincipal"))
+    every = statement["Principal"]
     arns = [text for _, text in entries(every) if ":" in text] if every != "*" else []
     return partition is None or all(arn.split(":")[1] == partition for arn in arns)
 
 
 def grant(statement: dict[str, Any], caller: dict[str, str] | None) -> str:
     """Return how far an Allow goes: direct, role, delegated or none."""
-    if "NotPrincipal" in statement:
-        if caller is None:
-            return "none"
-        said = {names_caller(*entry, caller) for entry in entries(statement["NotPrincipal"])}
-        return "direct" if said == {"no"} else "none"
     element = statement["Principal"]
     if element == "*":
         return "direct"
@@ -440,14 +432,14 @@ def grant(statement: dict[str, Any], caller: dict[str, str] | None) -> str:
     return "delegated" if "account" in said else "none"
 
 
-def meant(statement: dict[str, Any], caller: dict[str, str] | None) -> bool:
-    """Whether a Deny is about a caller, or may be."""
+def meant(statement: dict[str, Any], caller: dict[str, str] | None, *, bounded: bool) -> bool:
+    """Return whether a Deny is about a caller, or may be."""
     if "Principal" in statement:
         element = statement["Principal"]
         if element == "*" or caller is None or ("AWS", "*") in entries(element):
             return True
         return any(names_caller(*entry, caller) != "no" for entry in entries(element))
-    if caller is None or caller["kind"] in {"somebody", "federated-user"}:
+    if bounded or caller is None or caller["kind"] in {"somebody", "federated-user"}:
         return True
     said = {names_caller(*entry, caller) for entry in entries(statement["NotPrincipal"])}
     needed = {
@@ -474,6 +466,9 @@ def decide(
     resource_account: str | None = None,
 ) -> tuple[bool, str]:
     """Return whether a request is allowed, and the effect."""
+    lowered = action.lower()
+    if lowered == "sts:getcalleridentity":
+        return True, "Allow"
     caller = None if principal is None else describe(principal)
     fields = resource.split(":")
     named = fields[4] if len(fields) > 5 and fields[4].isdigit() else None
@@ -496,20 +491,22 @@ def decide(
     own = [*identity, boundary, session]
     if any(hits(policy, "Deny") for policy in own):
         return False, "ExplicitDeny"
-    if any(meant(one, caller) for one in hits(resource_policy, "Deny")):
+    bounded = boundary is not None
+    if any(meant(one, caller, bounded=bounded) for one in hits(resource_policy, "Deny")):
         return False, "ExplicitDeny"
 
     its = caller.get("partition") if caller else None
     partition = fields[1] if len(fields) > 1 else its
     kind = caller["kind"] if caller else "unknown"
-    if (its and its != partition) or forbidden(kind, action):
+    if (its and its != partition) or forbidden(kind, lowered) or reserved(lowered, resource):
         return False, "ImplicitDeny"
     allowing = [one for one in hits(resource_policy, "Allow") if at_home(one, partition)]
     grants = {grant(one, caller) for one in allowing} - {"none"}
     if kind == "service":
         allowed = bool(grants)
     else:
-        by_identity = kind == "root" or any(hits(policy, "Allow") for policy in identity)
+        free = kind == "root" or (kind == "user" and lowered == "sts:getsessiontoken")
+        by_identity = free or any(hits(policy, "Allow") for policy in identity)
         limited = all(policy is None or hits(policy, "Allow") for policy in (boundary, session))
         if kind == "federated-user" and session is None:
             limited = False
@@ -518,9 +515,8 @@ def decide(
         elif "direct" in grants:
             allowed = True
         else:
-            demanding = (action == "sts:AssumeRole" and ":role/" in resource) or (
-                action.startswith("kms:") and ":key/" in resource
-            )
+            trusting = lowered in {"sts:assumerole", "sts:tagsession"} and ":role/" in resource
+            demanding = trusting or (lowered.startswith("kms:") and ":key/" in resource)
             allowed = ("role" in grants or by_identity) and limited
             allowed = allowed and (bool(grants) or not demanding)
     return allowed, "Allow" if allowed else "ImplicitDeny"
@@ -529,11 +525,21 @@ def decide(
 def forbidden(kind: str, action: str) -> bool:
     """Whether a kind of caller may not do something, whatever its policies say."""
     return {
-        "root": action == "sts:AssumeRole",
-        "role": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
-        "session": action in {"sts:GetFederationToken", "sts:GetSessionToken"},
-        "federated-user": action.startswith(("iam:", "sts:")) and action != "sts:GetCallerIdentity",
+        "root": action in {"sts:assumerole", "sts:tagsession"},
+        "role": action in {"sts:getfederationtoken", "sts:getsessiontoken"},
+        "session": action in {"sts:getfederationtoken", "sts:getsessiontoken"},
+        "federated-user": action.startswith(("iam:", "sts:")),
     }.get(kind, False)
+
+
+def reserved(action: str, resource: str) -> bool:
+    """Return whether it is a change of what is AWS's own."""
+    service, _, name = action.partition(":")
+    changes = name.startswith(("create", "delete", "update", "set", "tag", "untag"))
+    ours = (service == "kms" and ":alias/aws/" in resource) or (
+        service == "iam" and "::aws:policy/" in resource
+    )
+    return ours and changes
 
 
 def derived(caller: dict[str, str] | None, owner: str | None) -> dict[str, list[str]]:

@@ -3,13 +3,15 @@ IAM: the policy language, and what policies decide.
 
 What lives here, from the ground up:
 
-- ``refusal`` says why a policy is not taken; ``elements`` freezes JSON.
+- ``refusal`` says why a policy is not taken; ``elements`` freezes JSON; ``arns`` are the texts
+  that a Resource may hold.
 - ``matching`` matches wildcards, ``values`` reads numbers, dates and addresses,
   ``variables`` fills in ``${aws:username}``, ``context`` reads a request's values.
 - ``comparisons`` and ``conditions`` are the Condition element, ``principals`` the
   Principal element and who calls; ``rules`` puts them together to one statement at work.
 - ``statements`` are what people write (``allow``, ``deny``), ``documents`` what AWS writes,
   ``policies`` both, and what they may be attached as.
+- ``reserved`` are the resources that are AWS's own in an account.
 - ``decision`` is AWS's order of evaluation; ``simulation``, ``roles`` and ``messages`` are
   its ways in and out.
 

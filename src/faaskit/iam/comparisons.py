@@ -2,11 +2,13 @@
 How a request's value is compared with a policy's: one test for each kind of operator. Pure.
 
 A test answers True, False, or None: the request's value can't be read as what the operator
-compares, or a variable stands for nothing. What of the *policy* can't be read is refused
-here, when the policy is made: a Deny that is not understood would never deny.
+compares. A text of the policy with a variable that has no value matches nothing. What of the
+*policy* can't be read is refused here, when the policy is made: a Deny that is not understood
+would never deny.
 
-Source: IAM User Guide, "Condition operators". Variables are for the text and ARN operators
-and for Bool; the guide says elsewhere that Bool has none, which would refuse more.
+Source: IAM User Guide, "Condition operators" and "Variables and tags". Variables are for the
+text and ARN operators and for Bool; the guide says elsewhere that Bool has none, which would
+refuse more. Truths are compared without case, as other evaluators of IAM's language do.
 """
 
 from __future__ import annotations
@@ -71,14 +73,10 @@ class _SameText:
         value = fold_case(value) if self.fold else value
         if value in self.fixed:
             return True
-        unsure = False
-        for template in self.templates:
-            text = template.plain(values)
-            if text is None:
-                unsure = True
-            elif (fold_case(text) if self.fold else text) == value:
-                return True
-        return None if unsure else False
+        texts = (template.plain(values) for template in self.templates)
+        return any(
+            (fold_case(text) if self.fold else text) == value for text in texts if text is not None
+        )
 
 
 def _same_text(texts: Sequence[str], place: str, expand: bool) -> Test:
@@ -100,14 +98,8 @@ class _LikeText:
     def matches(self, value: str, values: Values) -> bool | None:
         if any(pattern.matches(value) for pattern in self.fixed):
             return True
-        unsure = False
-        for template in self.templates:
-            tokens = template.tokens(values)
-            if tokens is None:
-                unsure = True
-            elif compile_tokens(tokens).matches(value):
-                return True
-        return None if unsure else False
+        every = (template.tokens(values) for template in self.templates)
+        return any(compile_tokens(tokens).matches(value) for tokens in every if tokens is not None)
 
 
 def _like_text(texts: Sequence[str], place: str, expand: bool) -> Test:
@@ -143,8 +135,9 @@ class _LikeArn:
         unsure = False
         for template in self.templates:
             tokens = template.tokens(values)
-            shifted = tokens is None or _shifts_parts(template, values)
-            patterns = None if shifted else _arn_patterns(tokens or ())
+            if tokens is None:
+                continue
+            patterns = None if _shifts_parts(template, values) else _arn_patterns(tokens)
             if patterns is None:
                 unsure = True
             elif _parts_match(patterns, parts):
@@ -255,9 +248,11 @@ class _SameTruth:
     templates: tuple[Template, ...]
 
     def matches(self, value: str, values: Values) -> bool | None:
+        value = value.lower()
         if value not in _TRUTHS:
             return None
-        texts = [template.plain(values) for template in self.templates]
+        every = [template.plain(values) for template in self.templates]
+        texts = [text.lower() for text in every if text is not None]
         if value in self.fixed or value in texts:
             return True
         return False if _TRUTHS.issuperset(texts) else None
@@ -265,7 +260,7 @@ class _SameTruth:
 
 def _same_truth(texts: Sequence[str], place: str, expand: bool) -> Test:
     fixed, templates = _parse(texts, place, expand=expand)
-    truths = frozenset(one.plain({}) or "" for one in fixed)
+    truths = frozenset((one.plain({}) or "").lower() for one in fixed)
     for text in truths - _TRUTHS:
         refuse(place, f"{text!r} is not true or false")
     return _SameTruth(truths, templates)

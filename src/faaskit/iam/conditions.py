@@ -13,14 +13,16 @@ vs. multivalued context keys"):
 - operators, and keys in an operator, are ANDed; the values of a key are ORed; for a
   negated operator they are NORed.
 - a key that is not there: false; true for a negated operator, for ``…IfExists`` and for
-  ``ForAllValues:``; false for ``ForAnyValue:`` of any operator.
+  ``ForAllValues:``; false for ``ForAnyValue:`` of any operator, unknown with ``…IfExists``.
 - set operators: each value of the request against all of the policy; a request whose
   values are nothing but empty text has none.
 - a key with several values needs a set operator. Without one, the result is unknown.
 - ``Null`` asks whether a key has a value. Whether nothing but empty text is one is not
   documented, and set operators say no, so it is unknown.
-- a variable that stands for nothing invalidates the statement, even if another value
-  matched; ``…IfExists`` on a key that is not there never looks at it.
+- a text with a variable that has no value matches nothing, and a negated operator is met by
+  it ("Variables and tags"). The same page says that it "might" invalidate the statement, so
+  a condition with such a variable never lets an Allow apply: it is unknown where it would be
+  true. ``…IfExists`` on a key that is not there never looks at it.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ class Condition:
                 return None if len(set(self.wanted)) == 1 else True
             return ("true" if value is None else "false") in self.wanted
         if value is None and self.if_exists:
-            return True
+            # IfExists would make it true, ForAnyValue false; the guide does not say which wins.
+            return None if self.quantifier == "ForAnyValue:" else True
         result = self._result(self.test, value, values)
         if result and self.variables and undefined(self.variables, values) is not None:
             return None
@@ -106,20 +109,25 @@ class Condition:
         return f"{self.operator} {self.key} {listed(repr(one) for one in self.wanted)}"
 
     def explain(self, values: Values) -> str:
-        """Return in words why a request does not meet it, or why that can't be told."""
+        """Return in words what decides about it in a request, or why that can't be told."""
         missing = undefined(self.variables, values)
         if missing is not None:
-            return f"{missing.source} stands for nothing in this request"
+            return f"{missing.source} has no value in this request"
         value = values.get(self.folded_key)
         if value is None:
             return f"the request has no {self.key}"
         if isinstance(value, str):
             fact = f"the request has {shortened(value)!r}"
+            value = (value,)
         else:
             fact = f"the request has {listed(repr(one) for one in value)}"
+        if self.holds(values) is False and self.quantifier == "ForAllValues:" and self.test:
+            met = [self._turned(self.test.matches(one, values)) for one in value]
+            failing = [repr(one) for one, each in zip(value, met, strict=True) if each is False]
+            return f"{fact}, of which {listed(failing)} does not"
         if self.holds(values) is not None:
             return fact
-        if not isinstance(value, str) and not self.quantifier:
+        if len(value) > 1 and not self.quantifier:
             return f"{fact}: several values, which only ForAllValues: and ForAnyValue: compare"
         return f"{fact}, which {self.operator} can't compare"
 
@@ -149,6 +157,7 @@ def _compile(name: str, key: str, value: object, *, place: str, expand: bool) ->
     texts = _texts(value, place=f"{place}.{key}")
     quantifier, base, if_exists = _parse_name(name, place)
     if base == "Null":
+        texts = tuple(text.lower() for text in texts)
         for text in set(texts) - _TRUTHS:
             refuse(f"{place}.{key}", f"{text!r} is not true or false")
         return Condition(name, key, key.lower(), texts)

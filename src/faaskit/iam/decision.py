@@ -4,15 +4,18 @@ The decision: what all policies together say about a request. Pure.
 The order is AWS's (IAM User Guide, "Determining whether a request is allowed or denied
 within an account" and "Cross-account policy evaluation logic"):
 
+0. sts:GetCallerIdentity needs no permission, and no Deny counts.
 1. A Deny that applies, in any of the policies: denied. So is what no policy can allow: a
-   resource in another partition, and a few actions of the root user and of sessions.
+   resource in another partition, a few actions of the root user and of sessions, and
+   changes of what is AWS's own.
 2. A caller of the account that owns the resource. A resource-based policy that allows the
    user, the role's session or everyone decides; one that allows the role stands in for the
    identity-based policies; one that allows the account leaves it to them. Then the
    permissions boundary and the session policy must allow, too.
 3. A caller of another account: its own policies must allow, and the resource-based one.
 4. A service: the resource-based policy alone. The account's root user needs no
-   identity-based policy. A federated user without a session policy may do nothing.
+   identity-based policy, and no user needs one for sts:GetSessionToken. A federated user
+   without a session policy may do nothing.
 
 Role trust policies and KMS key policies must allow in any case: an identity-based policy
 is not enough for sts:AssumeRole on a role or a KMS action on a key.
@@ -24,13 +27,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.context import read_context
-from faaskit.iam.policies import Attached
+from faaskit.iam.policies import Attached, Clause, use_at
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
+from faaskit.iam.reserved import reason_against_change
 from faaskit.iam.rules import Question
 from faaskit.iam.statements import Statement
 
@@ -139,6 +143,10 @@ def decide(
         session: Its session policies.
         resource: The resource's own policy.
     """
+    if question.folded_action == "sts:getcalleridentity":
+        return Decision(True, "Allow", (), f"{question.action} needs no permission")
+    if boundary is not None:
+        question = evolve(question, bounded=True)
     every = [one for one in (identity, boundary, session, resource) if one]
     for attached in every:
         denying = attached.denying(question)
@@ -151,13 +159,14 @@ def decide(
     same = owner is None or caller is None or owner == caller.account
     grant, granting = resource.granting(question) if resource else (Grant.NONE, None)
     allowing = [granting] if granting else []
+    there = use_at(question.resource)
     if caller and caller.kind == "service":
-        return _allowed(question, allowing) if grant else _refused(question, resource, _RESOURCE)
+        return _allowed(question, allowing) if grant else _refused(question, resource, there)
     if same and grant is Grant.DIRECT:
         return _allowed(question, allowing)
 
     needed: list[tuple[Attached | None, str]] = []
-    if not ((same and grant is Grant.ROLE) or (caller and caller.root)):
+    if not ((same and grant is Grant.ROLE) or _needs_no_identity_policy(question)):
         needed.append((identity, identity.use))
     needed += [(one, one.use) for one in (boundary, session) if one]
     if caller and caller.kind == "federated" and session is None:
@@ -165,10 +174,12 @@ def decide(
     for attached_or_none, use in needed:
         _, clause = attached_or_none.granting(question) if attached_or_none else (None, None)
         if clause is None:
-            return _refused(question, attached_or_none, use, delegated=bool(grant) and same)
+            note = _beside(use, allowing, delegated=bool(grant) and same)
+            return _refused(question, attached_or_none, use, note)
         allowing.append(clause)
-    if not grant and (not same or _must_be_allowed_there(question)):
-        return _refused(question, resource, _RESOURCE)
+    note = "" if grant else _needed_there(question, None if same else owner)
+    if note:
+        return _refused(question, resource, there, note)
     return _allowed(question, allowing)
 
 
@@ -180,29 +191,51 @@ def _bar(question: Question) -> str:
     IAM User Guide, "Compare AWS STS credentials".
     """
     caller, action = question.caller, question.folded_action
-    if caller is None:
-        return ""
+    reserved = reason_against_change(action, question.resource)
+    if reserved or caller is None:
+        return reserved
     if caller.partition and caller.partition != question.partition:
         return f"{caller.text} is in the partition {caller.partition}, not {question.partition}"
-    if caller.root and action == "sts:assumerole":
+    if caller.root and action in _TRUSTED_ACTIONS:
         return "a root user can't assume roles"
     if caller.kind in {"role", "session"} and action in _TOKENS:
         return "a role's session can't call it"
     if caller.kind == "federated" and action.startswith(("iam:", "sts:")):
-        return "" if action == "sts:getcalleridentity" else "a federated user can't call it"
+        return "a federated user can't call it"
     return ""
 
 
 _TOKENS = {"sts:getfederationtoken", "sts:getsessiontoken"}
-_RESOURCE = "resource-based policy"
 _Named = tuple[str, Statement]
 
 
-def _must_be_allowed_there(question: Question) -> bool:
+def _beside(use: str, allowing: list[_Named], *, delegated: bool) -> str:
+    """Return in words what does allow a request that policies of some use do not; or nothing."""
+    if use == "identity-based policy":
+        told = "the resource-based policy leaves it to the account's own policies"
+        return told if delegated else ""
+    return f"{allowing[-1][0]} does" if allowing else ""
+
+
+def _needs_no_identity_policy(question: Question) -> bool:
+    caller = question.caller
+    if caller is None:
+        return False
+    # The guide, "Permissions for GetSessionToken", also has no Deny count; here one does.
+    asks_for_token = question.folded_action == "sts:getsessiontoken"
+    return caller.root or (caller.kind == "user" and asks_for_token)
+
+
+def _needed_there(question: Question, other_account: str | None) -> str:
+    """Return in words why the resource's own policy must allow a request; or nothing."""
     action, resource = question.folded_action, question.resource
-    if action in _TRUSTED_ACTIONS:
-        return bool(_ROLE.match(resource))
-    return action.startswith("kms:") and bool(_KEY.match(resource))
+    if other_account is not None:
+        return f"the resource is of the account {other_account}, so both sides must allow"
+    if action in _TRUSTED_ACTIONS and _ROLE.match(resource):
+        return "a role is assumed only if its trust policy allows it, too"
+    if action.startswith("kms:") and _KEY.match(resource):
+        return "a key is used only if its key policy allows it, too"
+    return ""
 
 
 def _allowed(question: Question, allowing: list[_Named]) -> Decision:
@@ -216,24 +249,24 @@ def _allowed(question: Question, allowing: list[_Named]) -> Decision:
     return Decision(True, "Allow", statements, f"{names} {verb} {what}")
 
 
-def _denied(
-    question: Question, attached: Attached, denying: list[tuple[str, Statement, str]]
-) -> Decision:
-    name, _, doubt = denying[0]
+def _denied(question: Question, attached: Attached, denying: list[tuple[str, Clause]]) -> Decision:
+    name, first = denying[0]
     reason = f"{name} denies {question.action} on {shortened(question.resource)}"
+    doubt = first.rule.doubt(question)
+    because = first.rule.because(question)
     if doubt:
         reason += f"; that can't be ruled out, so it counts ({doubt})"
-    statements = tuple(statement for _, statement, _ in denying)
+    elif because:
+        reason += f" because {because}"
+    statements = tuple(clause.statement for _, clause in denying)
     return Decision(False, "ExplicitDeny", statements, reason, attached.use)
 
 
-def _refused(
-    question: Question, attached: Attached | None, use: str, *, delegated: bool = False
-) -> Decision:
+def _refused(question: Question, attached: Attached | None, use: str, note: str = "") -> Decision:
     reason = f"no {use} allows {question.action} on {shortened(question.resource)}"
     nearest = attached.nearest(question) if attached else "there is none"
     if nearest:
         reason += f": {nearest}"
-    if delegated and use == "identity-based policy":
-        reason += "; the resource-based policy leaves it to the account's own policies"
+    if note:
+        reason += f"; {note}"
     return Decision(False, "ImplicitDeny", (), reason, use)

@@ -64,6 +64,8 @@ def parse_statements(value: object) -> tuple[Statement, ...]:
         return (_parse_statement(value, "Statement"),)
     if not isinstance(value, list | tuple):
         refuse("Statement", f"{value!r} is no statement and no list of them")
+    if not value:
+        refuse("Statement", "the list is empty; add a statement")
     return tuple(_parse_statement(one, f"Statement[{at}]") for at, one in enumerate(value))
 
 

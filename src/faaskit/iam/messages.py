@@ -28,7 +28,10 @@ def denial_message(principal_arn: str, action: str, resource: str, decision: Dec
         raise DefinitionError(msg)
     said = f"User: {principal_arn} is not authorized to perform: {action} on resource: {resource}"
     policy_type = decision.policy_type or "identity-based policy"
+    if policy_type == "trust policy":
+        policy_type = "role trust policy"
     if decision.effect == "ExplicitDeny":
         article = "an" if policy_type.startswith("i") else "a"
+        article = "the" if policy_type.startswith("role") else article
         return f"{said} with an explicit deny in {article} {policy_type}"
     return f"{said} because no {policy_type} allows the {action} action"

@@ -7,6 +7,7 @@ boundaries name no principal, resource-based ones must, trust policies have no r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
@@ -24,7 +25,17 @@ from faaskit.iam.refusal import refuse
 from faaskit.iam.rules import Question, Rule, compile_rule, in_full
 from faaskit.iam.statements import Statement
 
-__all__ = ["Attached", "Clause", "Policy", "PolicyLike", "Use", "attach", "attachable"]
+__all__ = [
+    "Attached",
+    "Clause",
+    "Policy",
+    "PolicyLike",
+    "Use",
+    "attach",
+    "attach_to",
+    "attachable",
+    "use_at",
+]
 
 Use = Literal[
     "identity-based policy",
@@ -33,6 +44,21 @@ Use = Literal[
     "resource-based policy",
     "trust policy",
 ]
+
+
+_ROLE = re.compile(r"arn:[^:]*:iam::[^:]*:role/")
+# IAM's answer to others: "AssumeRole policy may only specify STS AssumeRole actions".
+_TRUSTED = frozenset(
+    f"sts:{name}"
+    for name in (
+        "assumerole",
+        "assumerolewithsaml",
+        "assumerolewithwebidentity",
+        "setcontext",
+        "setsourceidentity",
+        "tagsession",
+    )
+)
 
 
 @frozen
@@ -156,13 +182,9 @@ class Attached:
     allows: tuple[tuple[str, Clause], ...]
     denies: tuple[tuple[str, Clause], ...]
 
-    def denying(self, question: Question) -> list[tuple[str, Statement, str]]:
-        """Return each Deny that applies: its name, itself, and what is in doubt about it."""
-        return [
-            (name, clause.statement, clause.rule.doubt(question))
-            for name, clause in self.denies
-            if clause.rule.denies(question)
-        ]
+    def denying(self, question: Question) -> list[tuple[str, Clause]]:
+        """Return the name of each Deny that applies, and itself."""
+        return [(name, clause) for name, clause in self.denies if clause.rule.denies(question)]
 
     def granting(self, question: Question) -> tuple[Grant, tuple[str, Statement] | None]:
         """Return the Allow that goes furthest, and how far; the first of several."""
@@ -211,6 +233,21 @@ def attach(values: object, use: Use) -> Attached:
     return Attached(use, tuple(allows), tuple(denies))
 
 
+def attach_to(resource: str, policy: object) -> Attached | None:
+    """
+    Return the policy of a resource, attached to it; None where it has none.
+
+    Raises:
+        DefinitionError: IAM does not take the policy there.
+    """
+    return None if policy is None else attach((policy,), use_at(resource))
+
+
+def use_at(resource: str) -> Use:
+    """Return what a policy of a resource is: of a role, its trust policy."""
+    return "trust policy" if _ROLE.match(resource) else "resource-based policy"
+
+
 def attachable(values: object, use: Use) -> tuple[Policy, ...]:
     """
     Return policies that may be attached as something. The arguments are ``attach``'s.
@@ -248,15 +285,25 @@ def _reason_against(statement: Statement, use: Use) -> str | None:
             return "it names a principal; that is whoever has the policy, so there is none"
     elif not named:
         return "it names no principal, as there must be"
+    if use == "resource-based policy" and resources is None:
+        return "it has neither Resource nor NotResource, and needs one"
     if use == "trust policy":
-        if resources is not None:
-            return "it names a resource; that is the role itself, so there is none"
-        if not all(one.lower().startswith("sts:") for one in each(statement.action)):
-            return "it has actions other than sts:AssumeRole and its kin, as there are"
-        if statement.sid and not (statement.sid.isascii() and statement.sid.isalnum()):
-            return "it has a Sid of more than letters and digits"
+        return _reason_against_trust(statement)
     if use not in {"identity-based policy", "permissions boundary"}:
         for one in each(resources):
             if not in_full(one):
                 return f"it has {one!r}, an ARN without all of its six fields, which is not taken"
+    return None
+
+
+def _reason_against_trust(statement: Statement) -> str | None:
+    if (statement.resource or statement.not_resource) is not None:
+        return "it names a resource; that is the role itself, so there is none"
+    if statement.not_principal is not None:
+        return "it has NotPrincipal, which is not taken"
+    actions = frozenset(action.lower() for action in each(statement.action))
+    if not actions or not _TRUSTED.issuperset(actions):
+        return "it has actions other than sts:AssumeRole and its kin, or wildcards"
+    if statement.sid and not (statement.sid.isascii() and statement.sid.isalnum()):
+        return "it has a Sid of more than letters and digits"
     return None

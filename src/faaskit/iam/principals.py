@@ -82,6 +82,7 @@ class Caller:
         account: Its account, None for a service.
         partition: That of its ARN, None where there is none.
         root: Whether it is the account's root user.
+        role: The ARN of its role, with the path; None where that is not known, as of a session.
         values: The context keys that AWS fills from the principal.
     """
 
@@ -91,6 +92,7 @@ class Caller:
     account: str | None = None
     partition: str | None = None
     root: bool = False
+    role: str | None = None
     values: Values = field(factory=dict, hash=False)
 
     @property
@@ -142,7 +144,8 @@ def parse_caller(text: object) -> Caller:
         values |= {"aws:principalarn": arn, "aws:principaltype": _PRINCIPAL_TYPES[own[0]]}
     if own[0] == "user":
         values["aws:username"] = text.rpartition("/")[2]
-    return Caller(text, own, parents, account, partition, root, values)
+    its_role = text if own[0] == "role" else None
+    return Caller(text, own, parents, account, partition, root, its_role, values)
 
 
 def partition_of(text: str) -> str | None:
@@ -186,6 +189,7 @@ class PrincipalRule:
 
     Attributes:
         named: The principals in it, as they are compared.
+        texts: The same as they are written: roles with their paths.
         everyone: ``"*"`` stands for all, ``{"AWS": "*"}`` for all but services.
         partitions: Those of the ARNs in it.
         opaque: Whether it names any that can't be recognised here.
@@ -194,6 +198,7 @@ class PrincipalRule:
     """
 
     named: frozenset[Identity]
+    texts: frozenset[str]
     everyone: Literal["all", "aws", ""]
     partitions: frozenset[str]
     opaque: bool
@@ -204,33 +209,36 @@ class PrincipalRule:
         """How far an Allow with this element goes for a caller, in a partition."""
         if partition is not None and not self.partitions.issubset((partition,)):
             return Grant.NONE
-        if self.negated:
-            return Grant.NONE if self._may_name(caller) else Grant.DIRECT
         service = caller is not None and caller.kind == "service"
         if self.everyone == "all" or (self.everyone and not service):
             return Grant.DIRECT
         if caller is None:
             return Grant.NONE
-        if caller.own in self.named:
+        if self._names(caller, caller.own):
             if caller.unnamed:
                 return Grant.DELEGATED
             return Grant.ROLE if caller.kind == "role" else Grant.DIRECT
-        if any(parent in self.named for parent in caller.parents if parent[0] == "role"):
+        if any(self._names(caller, one) for one in caller.parents if one[0] == "role"):
             return Grant.ROLE
         return Grant.DELEGATED if self.named.intersection(caller.parents) else Grant.NONE
 
-    def denies(self, caller: Caller | None) -> bool:
+    def denies(self, caller: Caller | None, *, bounded: bool) -> bool:
         """
-        Whether a Deny with this element is about a caller.
+        Return whether a Deny with this element is about a caller.
 
         NotPrincipal spares a caller only where its role and account are named, too: the
-        guide says that AWS may check these first ("NotPrincipal with Deny").
+        guide says that AWS may check these first ("NotPrincipal with Deny"). It spares no
+        caller with a permissions boundary, whatever it names ("Permissions boundaries").
+
+        Args:
+            caller: The caller; None where it is unknown.
+            bounded: True if the caller has a permissions boundary.
         """
         if not self.negated:
             return self._may_name(caller)
-        if caller is None or caller.unnamed or caller.kind == "federated":
+        if caller is None or caller.unnamed or caller.kind == "federated" or bounded:
             return True
-        return not self.named.issuperset((caller.own, *caller.parents))
+        return not all(self._names(caller, one) for one in (caller.own, *caller.parents))
 
     def doubt(self, caller: Caller | None) -> str:
         """Return in words what can't be told about a Deny with this element; or nothing."""
@@ -243,6 +251,16 @@ class PrincipalRule:
         if self.negated and caller.kind != "federated":
             return ""
         return f"{caller.text} may be, or act for, one that it names"
+
+    def _names(self, caller: Caller, identity: Identity) -> bool:
+        """
+        Return whether the element names the caller, or what it belongs to, for certain.
+
+        A role's name is unique in its account, so one with another path does not exist there.
+        """
+        if identity not in self.named:
+            return False
+        return identity[0] != "role" or caller.role is None or caller.role in self.texts
 
     def _may_name(self, caller: Caller | None) -> bool:
         """Whether the element names the caller, or may do so."""
@@ -316,7 +334,9 @@ def compile_principals(
     """Return the rule of an element that ``check_principals`` let pass."""
     if isinstance(element, str):
         none: frozenset[str] = frozenset()
-        return PrincipalRule(frozenset(), "all", none, opaque=False, negated=negated, text="*")
+        return PrincipalRule(
+            frozenset(), none, "all", none, opaque=False, negated=negated, text="*"
+        )
     named: set[Identity] = set()
     everyone: Literal["aws", ""] = ""
     words: list[str] = []
@@ -332,4 +352,7 @@ def compile_principals(
                 named.add(("service", text))
     opaque = any(kind in element for kind in _OPAQUE)
     partitions = frozenset(filter(None, map(partition_of, words)))
-    return PrincipalRule(frozenset(named), everyone, partitions, opaque, negated, listed(words))
+    texts = frozenset(words)
+    return PrincipalRule(
+        frozenset(named), texts, everyone, partitions, opaque, negated, listed(words)
+    )

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.decision import Decision, decide, owner_of, question_of
-from faaskit.iam.policies import Attached, Policy, PolicyLike, attach, attachable
+from faaskit.iam.policies import Attached, Policy, PolicyLike, attach, attach_to, attachable
 from faaskit.iam.principals import Caller, parse_caller
 from faaskit.iam.statements import Statement
 from faaskit.names import DEFAULT_ACCOUNT, role_arn, validate_account
@@ -105,7 +105,7 @@ class Role:
             resource: Its ARN, taken literally; ``*`` for an action that is about none.
             context: Values by context key, as for ``simulate``.
             session: A session policy, or several.
-            resource_policy: The policy of the resource.
+            resource_policy: The policy of the resource; of a role, its trust policy.
             resource_account: The owner of the resource where its ARN names none. Default:
                 the role's account.
             principal: The session of this role that asks, by its ARN, where a policy may
@@ -123,11 +123,7 @@ class Role:
             identity=self._attached,
             boundary=self._limit,
             session=None if session is None else attach(session, "session policy"),
-            resource=(
-                None
-                if resource_policy is None
-                else attach((resource_policy,), "resource-based policy")
-            ),
+            resource=attach_to(resource, resource_policy),
         )
 
     def _session(self, principal: str) -> Caller:
@@ -135,4 +131,4 @@ class Role:
         if self._caller.own not in (caller.own, *caller.parents):
             msg = f"principal {principal!r} is neither {self.arn} nor a session of it"
             raise DefinitionError(msg)
-        return caller
+        return evolve(caller, role=self.arn)

@@ -6,9 +6,9 @@ some part of it surely does not. So what can't be told never ends in a permissio
 
 That settles two cases of which AWS's pages say different things:
 
-- a Deny with a variable that stands for nothing. The guide says that such a statement might
-  be invalid as a whole ("Variables and tags"); here it denies what it would deny with any
-  text in that place.
+- a NotResource with a variable that has no value. The guide says that such a text matches
+  nothing, and that the statement might be invalid as a whole ("Variables and tags"). Here
+  an Allow with it allows nothing, and a Deny with it denies as if the text were not there.
 - a wildcard in a resource that would reach over a colon. The guide has it stay within its
   field, unless it is a ``*`` at the field's end ("Resource"); users saw it reach further.
   Here an Allow keeps it within, and a Deny reaches as far as it may.
@@ -48,6 +48,7 @@ class Question:
         values: The request context.
         caller: Who asks; None where that is not known.
         partition: The resource's, or else the caller's; None where neither has one.
+        bounded: True if the caller has a permissions boundary.
     """
 
     action: str
@@ -56,6 +57,7 @@ class Question:
     values: Values
     caller: Caller | None
     partition: str | None = None
+    bounded: bool = False
 
 
 @frozen
@@ -102,22 +104,31 @@ class _Resources:
     variables: tuple[Variable, ...]
 
     def surely_cover(self, resource: str, values: Values) -> bool:
-        if self.variables and undefined(self.variables, values) is not None:
+        # What a NotResource leaves out is not known where a variable of it has no value.
+        if self.negated and undefined(self.variables, values) is not None:
             return False
         return self._named(resource, values, sure=not self.negated) is not self.negated
 
-    def may_cover(self, resource: str, values: Values) -> bool:
-        return self._named(resource, values, sure=self.negated) is not self.negated
+    def may_cover(self, resource: str, values: Values, *, missing: Wild | None = None) -> bool:
+        """
+        Return whether the element is about a resource, for all that is known.
 
-    def _named(self, resource: str, values: Values, *, sure: bool) -> bool:
+        Args:
+            resource: The resource of the request.
+            values: The request context.
+            missing: What stands for a variable without a value; None has its text match nothing.
+        """
+        return self._named(resource, values, sure=self.negated, missing=missing) is not self.negated
+
+    def _named(
+        self, resource: str, values: Values, *, sure: bool, missing: Wild | None = None
+    ) -> bool:
         for pattern in self.surely if sure else self.maybe:
             if pattern.matches(resource):
                 return True
-        # A variable without a value could be anything: it may name the resource, not surely.
-        missing = None if sure else Wild.ANY
         for template in self.templates:
             tokens = template.tokens(values, missing=missing)
-            if tokens is None:
+            if tokens is None:  # a variable has no value: the text names nothing
                 continue
             if compile_tokens(within_fields(tokens) if sure else tokens).matches(resource):
                 return True
@@ -201,18 +212,24 @@ class Rule:
         for condition in self.conditions:
             if condition.holds(values) is False:
                 return False
-        return self.principals is None or self.principals.denies(question.caller)
+        return self.principals is None or self.principals.denies(
+            question.caller, bounded=question.bounded
+        )
 
     def doubt(self, question: Question) -> str:
         """Return in words what could not be told about a Deny that applies; or nothing."""
         values = question.values
-        missing = self.resources and undefined(self.resources.variables, values)
-        if missing:
-            return f"{missing.source} stands for nothing in this request"
         for condition in self.conditions:
             if condition.holds(values) is None:
                 return f"{condition}: {condition.explain(values)}"
         return self.principals.doubt(question.caller) if self.principals else ""
+
+    def because(self, question: Question) -> str:
+        """Return in words what a Deny that applies depended on; or nothing."""
+        if self.principals and self.principals.negated and question.bounded and question.caller:
+            spared = "NotPrincipal spares nobody who has a permissions boundary, as"
+            return f"{spared} {question.caller.text} does"
+        return " and ".join(f"{one}: {one.explain(question.values)}" for one in self.conditions)
 
     def miss(self, question: Question) -> tuple[int, str]:
         """
@@ -232,17 +249,21 @@ class Rule:
         if resources and not resources.surely_cover(question.resource, values):
             missing = undefined(resources.variables, values)
             element = "NotResource" if resources.negated else "resource"
-            mine = f"its {element} {listed(resources.texts)}"
-            if missing is not None:
-                return 2, f"{allowed} but in {mine} {missing.source} stands for nothing"
             fact = "leaves out" if resources.negated else "does not match"
-            return 2, f"{allowed} but {mine} {fact} {shortened(question.resource)}"
+            if resources.negated and missing is not None:
+                fact = "may leave out"
+            mine = f"its {element} {listed(resources.texts)}"
+            reason = f"{allowed} but {mine} {fact} {shortened(question.resource)}"
+            if missing is not None:
+                reason += f" ({missing.source} has no value in this request)"
+            bucket, slash, _ = question.resource.partition("/")
+            if slash and bucket in resources.texts and ":s3:::" in bucket:
+                reason += f" (objects: {bucket}/*)"
+            return 2, reason
         allowed = f"{allowed} on {shortened(question.resource)}"
         if principals and not principals.grants(question.caller, question.partition):
             who = question.caller.text if question.caller else "an unknown principal"
-            element = "NotPrincipal" if principals.negated else "principal"
-            fact = "may name" if principals.negated else "does not name"
-            return 3, f"{allowed} but its {element} {principals.text} {fact} {who}"
+            return 3, f"{allowed} but its principal {principals.text} does not name {who}"
         for condition in self.conditions:
             if not condition.holds(values):
                 return 4, f"{allowed} but only if {condition}: {condition.explain(values)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from faaskit.iam.decision import Decision, decide, owner_of, question_of
-from faaskit.iam.policies import PolicyLike, attach
+from faaskit.iam.policies import PolicyLike, attach, attach_to
 from faaskit.iam.principals import parse_caller
 from faaskit.names import validate_account
 
@@ -39,7 +39,7 @@ def simulate(  # noqa: PLR0917 (the order is what the design promises)
         identity: The principal's own policies: Policies, Statements, documents or JSON.
         boundary: Its permissions boundary.
         session: Its session policy, or several.
-        resource_policy: The policy of the resource.
+        resource_policy: The policy of the resource; of a role, its trust policy.
         principal: The ARN of a user, role, role session, federated user or root; an account
             id, for somebody of that account; a service such as ``events.amazonaws.com``.
             Without one, only ``*`` in a resource policy allows, and every Deny may be meant.
@@ -58,7 +58,5 @@ def simulate(  # noqa: PLR0917 (the order is what the design promises)
         identity=attach(() if identity is None else identity, "identity-based policy"),
         boundary=None if boundary is None else attach((boundary,), "permissions boundary"),
         session=None if session is None else attach(session, "session policy"),
-        resource=(
-            None if resource_policy is None else attach((resource_policy,), "resource-based policy")
-        ),
+        resource=attach_to(resource, resource_policy),
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 from attrs import field, frozen
 
 from faaskit.exceptions import DefinitionError
+from faaskit.iam.arns import reason_against_arn
 from faaskit.iam.conditions import check_block
 from faaskit.iam.elements import Element, freeze, thaw
 from faaskit.iam.principals import check_principals
@@ -36,7 +37,6 @@ Effect = Literal["Allow", "Deny"]
 
 # A service prefix without wildcards, then a name with them; or a star alone.
 _ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?_-]+")
-_PARTITION = re.compile(r"aws(-[a-z]+)*|[a-z-]*[*?][a-z*?-]*")
 _SID = re.compile(r"[A-Za-z0-9]*")
 
 _Function = TypeVar("_Function")
@@ -161,7 +161,13 @@ def check_statement(document: Mapping[str, Any], place: str) -> None:
     for name in ("Action", "NotAction"):
         _check_texts(document, name, place, _reason_against_action)
     for name in ("Resource", "NotResource"):
-        _check_texts(document, name, place, _reason_against_resource)
+        _check_texts(document, name, place, reason_against_arn)
+    if "NotPrincipal" in document and document["Effect"] == "Allow":
+        reason = (
+            "IAM takes NotPrincipal with Deny alone: an Allow with it would be for everybody else; "
+            "write Principal"
+        )
+        refuse(f"{place}.NotPrincipal", reason)
     for name in ("Principal", "NotPrincipal"):
         if name in document:
             check_principals(document[name], f"{place}.{name}", negated=name.startswith("Not"))
@@ -208,17 +214,6 @@ def _reason_against_action(text: str) -> str | None:
     if _ACTION.fullmatch(text):
         return None
     return f"{text!r} is no action; write service:Name, such as 's3:GetObject' or 's3:Get*', or '*'"
-
-
-def _reason_against_resource(text: str) -> str | None:
-    if text == "*":
-        return None
-    if text.startswith("arn:"):
-        partition = text.split(":")[1]
-        if _PARTITION.fullmatch(partition):
-            return None
-        return f"{text!r} has the partition {partition!r}; write 'aws', one like 'aws-cn', or '*'"
-    return f"{text!r} is no resource; write an ARN, such as 'arn:aws:s3:::uploads/*', or '*'"
 
 
 def allow(

@@ -17,6 +17,7 @@ from attrs import frozen
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.decision import Verdict
 from faaskit.iam.elements import each
+from faaskit.iam.matching import Wild
 from faaskit.iam.policies import Clause, Policy
 from faaskit.iam.rules import Question, Rule, compile_rule
 from faaskit.iam.statements import Statement
@@ -193,7 +194,7 @@ def _may_cover(rule: Rule, question: Question) -> bool:
     # is not told to be unused.
     resources = rule.resources
     return rule.actions.cover(question.folded_action) and (
-        resources is None or resources.may_cover(question.resource, {})
+        resources is None or resources.may_cover(question.resource, {}, missing=Wild.ANY)
     )
 
 

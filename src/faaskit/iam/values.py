@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-_EPOCH = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_EPOCH = re.compile(r"[0-9]+")
+_LAST_EPOCH = 2**63 - 1
 _YEAR = re.compile(r"[0-9]{4}")
 _INSTANT = re.compile(
     r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2})"
@@ -76,10 +77,12 @@ def read_instant(text: str) -> Decimal | None:
 
     The W3C profile of ISO 8601 has YYYY-MM, YYYY-MM-DD and, with a zone, times to the
     minute, the second or a fraction of it (nine digits at most). Four digits alone would be
-    a year there and a second of 1970 as an epoch: that is not decided but refused.
+    a year there and a second of 1970 as an epoch: that is not decided but refused. So are
+    epochs with a minus sign, which begins a year for IAM, with a fraction, and beyond 63 bits.
     """
     if _EPOCH.fullmatch(text):
-        return None if _YEAR.fullmatch(text) else Decimal(text)
+        epoch = Decimal(text)
+        return None if _YEAR.fullmatch(text) or epoch > _LAST_EPOCH else epoch
     found = _INSTANT.fullmatch(text)
     if found is None:
         return None

@@ -199,12 +199,18 @@ def handler(event, context):
 """
 
 
+NOTHING = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"},
+}
+
+
 def test_a_file_that_was_written_for_aws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It runs under the role of a file; its INIT code does not run in the command's process."""
     (tmp_path / "shop.py").write_text(LAMBDA)
-    (tmp_path / "role.json").write_text('{"Version": "2012-10-17", "Statement": []}')
+    (tmp_path / "role.json").write_text(json.dumps(NOTHING))
     path = f"{tmp_path / 'shop.py'}:handler"
     assert main(["invoke", path, "--role", str(tmp_path / "role.json")]) == 0
     printed = capsys.readouterr()

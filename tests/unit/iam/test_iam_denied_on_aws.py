@@ -69,6 +69,16 @@ def against(principal: Any, **elements: Any) -> dict[str, Any]:
     return {**to(principal, **elements), "Effect": "Deny"}
 
 
+def trusts(principal: Any, **elements: Any) -> dict[str, Any]:
+    """Return an Allow of a trust policy: it names no resource, and its actions in full."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"AWS": principal},
+        "Action": "sts:AssumeRole",
+        **elements,
+    }
+
+
 def when(operator: str, key: str, wanted: Any, **others: Any) -> dict[str, Any]:
     """Return the Condition of one operator on one key, and of others beside it."""
     return {"Condition": {operator: {key: wanted}, **others}}
@@ -127,7 +137,6 @@ ACTIONS = [
         identity=[allows(Action="s3:GetObject")],
         action="s3:GetObjectVersion",
     ),
-    implicit("a policy without statements allows nothing", identity=[]),
     explicit(
         "actions are compared without case, in a Deny",
         identity=[ALL, denies(Action="S3:GETobject")],
@@ -467,6 +476,11 @@ TRUTHS_AND_BYTES = [
     ),
     allowed("Bool in a Deny spares who has no such key", **unless("Bool", "false", None)),
     allowed("Bool: that one", **under("Bool", "true", "true")),
+    # Not documented; both peers read them so, and Terraform writes "True".
+    allowed("Bool: in capitals", **under("Bool", ["TRUE"], "True")),
+    explicit("Bool in a Deny: in capitals", **unless("Bool", "False", "FALSE")),
+    allowed("Null: in capitals", **under("Null", "True", None)),
+    implicit("Bool: the other one, in capitals", **under("Bool", "True", "False")),
     allowed("BinaryEquals: the same bytes", **under("BinaryEquals", "YWI=", b"ab")),
 ]
 
@@ -606,6 +620,23 @@ SEVERAL_VALUES = [
     implicit(
         "ForAnyValue, negated: a missing key has no value",
         **under("ForAnyValue:StringNotEquals", "a", None),
+    ),
+    # The guide has IfExists make it true, and ForAnyValue make it false: neither allows.
+    implicit(
+        "ForAnyValue with IfExists: a missing key",
+        **under("ForAnyValue:StringEqualsIfExists", "a", None),
+    ),
+    implicit(
+        "ForAnyValue with IfExists, negated: a missing key",
+        **under("ForAnyValue:StringNotEqualsIfExists", "a", None),
+    ),
+    explicit(
+        "ForAnyValue with IfExists in a Deny: a missing key",
+        **unless("ForAnyValue:StringEqualsIfExists", "a", None),
+    ),
+    allowed(
+        "ForAllValues with IfExists: a missing key",
+        **under("ForAllValues:StringEqualsIfExists", "a", None),
     ),
     implicit(
         "ForAnyValue, negated: all of them",
@@ -759,6 +790,51 @@ VARIABLES = [
         identity=[allows(**when("StringNotEquals", "aws:ResourceTag/owner", "${aws:username}"))],
         context={"aws:ResourceTag/owner": "bob"},
     ),
+    # The guide, "Variables and tags", on policy variables with no value.
+    implicit(
+        "one without a value names nothing, beside others of the list",
+        identity=[allows(Resource=["arn:aws:s3:::shared/*", HOME])],
+        resource=ANNS,
+    ),
+    implicit(
+        "all but what has no value: what that leaves out is not known",
+        identity=[allows(NotResource=["arn:aws:s3:::shared/*", HOME])],
+        resource=ANNS,
+    ),
+    explicit(
+        "a Deny of all but what has no value is one of everything",
+        identity=[ALL, denies(NotResource=HOME)],
+        resource=ANNS,
+    ),
+    explicit(
+        "a Deny of a list: one without a value takes nothing from the others",
+        identity=[ALL, denies(Resource=["arn:aws:s3:::b/*", HOME])],
+        resource=ANNS,
+    ),
+    explicit(
+        "in a negated condition of a Deny: one without a value is no value's equal",
+        identity=[
+            ALL,
+            denies(**when("StringNotEquals", "s3:ExistingObjectTag/t", "${aws:PrincipalTag/t}")),
+        ],
+        context={"s3:ExistingObjectTag/t": "red"},
+    ),
+    allowed(
+        "one without a value spoils no other resource of the list",
+        identity=[allows(Resource=["arn:aws:s3:::shared/*", HOME])],
+        resource="arn:aws:s3:::shared/k",
+        principal=ROLE,
+    ),
+    allowed(
+        "a Deny of what has no value denies nothing",
+        identity=[ALL, denies(Resource=HOME)],
+        resource=ANNS,
+    ),
+    allowed(
+        "in a condition of a Deny: one without a value equals nothing",
+        identity=[ALL, denies(**when("StringEquals", "aws:ResourceTag/t", "${aws:username}"))],
+        context={"aws:ResourceTag/t": "red"},
+    ),
     explicit(
         "a Deny of all folders but one's own",
         identity=[ALL, denies(NotResource=HOME)],
@@ -808,7 +884,6 @@ BOUNDARY = [
         context={"aws:RequestedRegion": "us-east-1"},
     ),
     implicit("left out by its NotAction", identity=[ALL], boundary=[allows(NotAction="s3:*")]),
-    implicit("a boundary without statements", identity=[ALL], boundary=[]),
     implicit("a boundary allows nothing by itself", boundary=[ALL]),
     # IAM User Guide, "Permissions boundaries": a role that is named stays within them.
     implicit(
@@ -859,7 +934,6 @@ SESSIONS = [
         session=[ALL],
         boundary=[allows(Action="s3:Put*")],
     ),
-    implicit("a session policy without statements", principal=SESSION, identity=[ALL], session=[]),
     implicit(
         "over a bucket policy that names the role",
         principal=SESSION,
@@ -896,6 +970,31 @@ WITHIN_AN_ACCOUNT = [
         "names are compared with case",
         principal=USER,
         resource_policy=[to(f"arn:aws:iam::{OURS}:user/Ann")],
+    ),
+    implicit(
+        "a role's path is part of its ARN",
+        principal=ROLE,
+        identity=[allows(Action="sqs:*")],
+        resource_policy=[to(f"arn:aws:iam::{OURS}:role/x/R")],
+    ),
+    explicit(
+        "a Deny of all but the role with another path",
+        principal=ROLE,
+        resource_policy=[
+            to("*"),
+            denies(NotPrincipal={"AWS": [f"arn:aws:iam::{OURS}:role/x/R", OURS]}),
+        ],
+    ),
+    explicit(
+        "a Deny of the role with another path may be meant",
+        principal=SESSION,
+        identity=[ALL],
+        resource_policy=[against(f"arn:aws:iam::{OURS}:role/x/R")],
+    ),
+    allowed(
+        "a session's ARN does not tell the path of its role",
+        principal=SESSION,
+        resource_policy=[to(f"arn:aws:iam::{OURS}:role/x/R")],
     ),
     implicit(
         "a user's path is part of the name",
@@ -955,11 +1054,6 @@ WITHIN_AN_ACCOUNT = [
         resource_policy=[to("*", **when("StringEquals", "aws:PrincipalOrgID", "o-1"))],
     ),
     implicit("who gives no name is only in everyone", resource_policy=[to(USER)]),
-    implicit(
-        "an Allow to all others is none to who is named",
-        principal=USER,
-        resource_policy=[allows(NotPrincipal={"AWS": USER})],
-    ),
     explicit(
         "a Deny of the account is one of its users",
         principal=USER,
@@ -992,10 +1086,33 @@ WITHIN_AN_ACCOUNT = [
         principal=SESSION,
         resource_policy=[to("*"), denies(NotPrincipal={"AWS": [SESSION, ROLE, OURS]})],
     ),
+    # IAM User Guide, "NotPrincipal" and "Permissions boundaries": whatever the element names.
+    explicit(
+        "a Deny of all others is one of whoever has a boundary",
+        principal=ROLE,
+        identity=[ALL],
+        boundary=[ALL],
+        resource_policy=[to(ROLE), denies(NotPrincipal={"AWS": [ROLE, OURS]})],
+    ),
+    explicit(
+        "a Deny of all others is one of the session of a role with a boundary",
+        principal=SESSION,
+        identity=[ALL],
+        boundary=[ALL],
+        resource_policy=[to(SESSION), denies(NotPrincipal={"AWS": [SESSION, ROLE, OURS]})],
+    ),
     allowed(
-        "an Allow to all others",
-        principal=USER,
-        resource_policy=[allows(NotPrincipal={"AWS": BOB})],
+        "a Deny of all others spares the role without a boundary",
+        principal=ROLE,
+        identity=[ALL],
+        resource_policy=[to(ROLE), denies(NotPrincipal={"AWS": [ROLE, OURS]})],
+    ),
+    allowed(
+        "a Deny of all others, by a condition, spares a role with a boundary",
+        principal=ROLE,
+        identity=[ALL],
+        boundary=[ALL],
+        resource_policy=[against("*", **when("ArnNotEquals", "aws:PrincipalArn", ROLE))],
     ),
     allowed("the user is named", principal=USER, resource_policy=[to([BOB, USER])]),
     allowed("the session's role is named", principal=SESSION, resource_policy=[to(ROLE)]),
@@ -1120,19 +1237,21 @@ TRUST_AND_KEYS = [
     implicit(
         "a trust of the account alone assumes no role",
         **ASSUME,
-        resource_policy=[to(OURS, Action="sts:AssumeRole")],
+        resource_policy=[trusts(OURS)],
     ),
     implicit(
         "a trust of another action",
         **ASSUME,
         identity=[ALL],
-        resource_policy=[to(USER, Action="sts:TagSession")],
+        resource_policy=[trusts(USER, Action="sts:TagSession")],
     ),
     implicit(
         "a trust that asks for an external id",
         **ASSUME,
         identity=[ALL],
-        resource_policy=[to(USER, **when("StringEquals", "sts:ExternalId", "x"))],
+        resource_policy=[
+            trusts(USER, **when("StringEquals", "sts:ExternalId", "x")),
+        ],
         context={"sts:ExternalId": "y"},
     ),
     # AWS Security Blog, 2022: a role does not trust itself any more unless it says so.
@@ -1146,12 +1265,12 @@ TRUST_AND_KEYS = [
     implicit(
         "a key policy for the account alone opens no key", **DECRYPT, resource_policy=[to(OURS)]
     ),
-    allowed("a trust of the user", **ASSUME, resource_policy=[to(USER, Action="sts:AssumeRole")]),
+    allowed("a trust of the user", **ASSUME, resource_policy=[trusts(USER)]),
     allowed(
         "a trust of the account and an identity policy",
         **ASSUME,
         identity=[ALL],
-        resource_policy=[to(OURS)],
+        resource_policy=[trusts(OURS)],
     ),
     allowed(
         "a key policy for the account and an identity policy",
@@ -1177,7 +1296,14 @@ NO_POLICY_CAN = [
     ),
     # STS API Reference, "AssumeRole".
     implicit(
-        "let a root user assume a role", **ASSUME | {"principal": ROOT}, resource_policy=[to(OURS)]
+        "let a root user assume a role",
+        **ASSUME | {"principal": ROOT},
+        resource_policy=[trusts(OURS)],
+    ),
+    implicit(
+        "let a root user tag a session of a role",
+        **ASSUME | {"principal": ROOT, "action": "sts:TagSession"},
+        resource_policy=[trusts(OURS, Action="sts:TagSession")],
     ),
     # IAM User Guide, "Compare AWS STS credentials", for this one and the rest.
     implicit(
@@ -1207,7 +1333,64 @@ NO_POLICY_CAN = [
         **ASSUME | {"principal": FEDERATED},
         identity=[ALL],
         session=[ALL],
-        resource_policy=[to(FEDERATED)],
+        resource_policy=[trusts(FEDERATED)],
+    ),
+    # KMS API Reference, "CreateAlias": the prefix alias/aws/ is reserved.
+    *(
+        implicit(
+            f"have {name} touch an alias of AWS's",
+            principal=USER,
+            identity=[ALL],
+            action=f"kms:{name}",
+            resource=f"arn:aws:kms:us-east-1:{OURS}:{alias}",
+        )
+        for name, alias in (
+            ("CreateAlias", "alias/aws/s3"),
+            ("updatealias", "alias/AWS/s3"),
+            ("DeleteAlias", "alias/aws/s3"),
+        )
+    ),
+    # IAM User Guide, "Managed policies and inline policies".
+    implicit(
+        "change a policy of AWS's",
+        principal=USER,
+        identity=[ALL],
+        action="iam:CreatePolicyVersion",
+        resource="arn:aws:iam::aws:policy/ReadOnlyAccess",
+        resource_account=OURS,
+    ),
+    # STS API Reference, "GetCallerIdentity": an explicit Deny does not count, either.
+    allowed(
+        "an alias of one's own",
+        principal=USER,
+        identity=[ALL],
+        action="kms:CreateAlias",
+        resource=f"arn:aws:kms:us-east-1:{OURS}:alias/mine",
+    ),
+    allowed("who asks who it is, without a policy", action="sts:GetCallerIdentity", resource="*"),
+    allowed(
+        "who asks who it is, though a Deny says no",
+        principal=SESSION,
+        identity=[denies()],
+        boundary=[denies()],
+        session=[denies()],
+        action="STS:getcalleridentity",
+        resource="*",
+    ),
+    # IAM User Guide, "Permissions for GetSessionToken": none are required of a user.
+    allowed(
+        "a user has a token without a policy",
+        principal=USER,
+        action="sts:GetSessionToken",
+        resource="*",
+    ),
+    implicit("an account without a name has none", principal=OURS, action="sts:GetSessionToken"),
+    explicit(
+        "a user has a token, unless a Deny says no",
+        principal=USER,
+        identity=[denies(Action="sts:*")],
+        action="sts:GetSessionToken",
+        resource="*",
     ),
     explicit(
         "take back a Deny over a partition",
@@ -1229,7 +1412,9 @@ NO_POLICY_CAN = [
         resource="*",
     ),
     allowed(
-        "a session assumes a role", **ASSUME | {"principal": SESSION}, resource_policy=[to(ROLE)]
+        "a session assumes a role",
+        **ASSUME | {"principal": SESSION},
+        resource_policy=[trusts(ROLE)],
     ),
     allowed(
         "a federated user asks who it is",
@@ -1334,6 +1519,7 @@ DOCUMENTS = [
     refused("a statement that is a text", "Allow", place="Statement[0]"),
     refused("statements within a statement", [GRANT], place="Statement[0]"),
     taken("the older version", GRANT, Version="2008-10-17"),
+    refused("no statement at all", place="Statement"),
     taken("an id", GRANT, Id="mine"),
     # Invalid effect, missing effect.
     refused("an effect in small letters", grant(Effect="deny"), place="Statement[0].Effect"),
@@ -1373,8 +1559,67 @@ DOCUMENTS = [
     ),
     refused("no resource", grant(Resource=None), place="Statement[0]"),
     refused("Resource and NotResource", grant(NotResource="*"), place="Statement[0]"),
+    # IAM's answers, MalformedPolicyDocument: "must be fully qualified and cannot contain regexes",
+    # "failed legacy parsing", "can not contain region information", "IAM resource path must".
+    *(
+        refused(
+            f"{text} for a resource", grant(Resource=["*", text]), place="Statement[0].Resource"
+        )
+        for text in (
+            "arn:aws",
+            "arn:*",
+            "arn:aws:*",
+            "arn:aws:*:*:*:*",
+            "arn:aws:s*:::b",
+            "arn:aws:s?:::b",
+            "arn:aws::x",
+            "arn:aws::::x",
+            "arn:aws:s3::secret/*",
+            "arn:aws:sqs::q",
+            "arn:aws:s3:us-east-1::b",
+            "arn:aws:s3:us-east-1::b/accesspoint/k",
+            "arn:aws:s3:*:*:b",
+            "arn:aws:s3",
+            "arn:aws:s3:b",
+            "arn:aws:s3:::",
+            "arn:aws:iam:us-east-1::x",
+            f"arn:aws:iam:*:{OURS}:role/R",
+            "arn:aws:iam:::x",
+            f"arn:aws:iam::{OURS}:u*",
+            f"arn:aws:iam::{OURS}:roles/R",
+            f"arn:aws:iam::{OURS}:rooted",
+            f"arn:aws:iam::{OURS}",
+        )
+    ),
+    refused(
+        "a colon too few in a NotResource of a Deny",
+        {"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3::public/*"},
+        place="Statement[0].NotResource",
+    ),
+    *(
+        taken(f"{text} for a resource", grant(Resource=text))
+        for text in (
+            "arn:aws:fdsasf",
+            "arn:aws:sqs:us-east-1",
+            "arn:aws:invalid-service:us-east-1::b",
+            f"arn:aws:s3:us-east-1:{OURS}:accesspoint/a",
+            "arn:aws:s3:*:*:job/*",
+            f"arn:aws:s3:us-east-1:{OURS}:storage-lens/x",
+            "arn:aws:iam:::user/b",
+            "arn:aws:iam::aws:policy/ReadOnlyAccess",
+            "arn:aws:iam::*:user/${aws:username}",
+            f"arn:aws:iam::{OURS}:*",
+            "arn:aws:iam::*:root",  # of sts:AssumeRoot
+            "arn:aws:iam::aws:contextProvider/IdentityCenter",
+            f"arn:aws:iam::{OURS}:delegation-request/x",
+            "arn:aws:iam::aws:role-template/a/b:1",
+            f"arn:aws:s3:us-west-2:{OURS}:async-request/mrap/create/x",
+        )
+    ),
     taken("a star for the partition", grant(Resource="arn:*:s3:::b")),
     taken("a partition with a star", grant(Resource="arn:aws-*:s3:::b")),
+    refused("a misspelt one", grant(Resource="arn:aws-gov:s3:::b"), place="Statement[0].Resource"),
+    refused("a star for none", grant(Resource="arn:awz*:s3:::b"), place="Statement[0].Resource"),
     taken("the partition of China", grant(Resource="arn:aws-cn:s3:::b")),
     taken("that of an isolated cloud", grant(Resource="arn:aws-iso-b:s3:::b")),
     # Invalid condition operator, null with if exists, duplicate keys with different case.
@@ -1414,6 +1659,16 @@ DOCUMENTS = [
         grant(**when("DateLessThan", "k", "2026-02-30")),
         place="Statement[0].Condition.DateLessThan.k",
     ),
+    # A long of Java's is the largest; a minus sign begins a year there, not a second.
+    *(
+        refused(
+            f"{text} for a date",
+            grant(**when("DateGreaterThan", "k", text)),
+            place="Statement[0].Condition.DateGreaterThan.k",
+        )
+        for text in ("9223372036854775808", "-292275054", "-1", "1.5", "1" * 40)
+    ),
+    taken("the last second", grant(**when("DateLessThan", "k", "9223372036854775807"))),
     refused(
         "a truth that is none",
         grant(**when("Bool", "k", "yes")),
@@ -1469,13 +1724,56 @@ DOCUMENTS = [
         place="Statement[0].NotPrincipal",
         attached="resource_policy",
     ),
+    # IAM User Guide, "NotPrincipal": with Deny alone, and in no trust policy.
+    refused(
+        "an Allow for all others",
+        grant(NotPrincipal={"AWS": OURS}),
+        place="Statement[0].NotPrincipal",
+        attached="resource_policy",
+    ),
+    taken(
+        "a Deny for all others",
+        grant(Effect="Deny", NotPrincipal={"AWS": OURS}),
+        attached="resource_policy",
+    ),
+    # S3 answers MalformedPolicy: "Missing required field Resource".
+    refused(
+        "a bucket policy without a resource",
+        grant(Principal="*", Resource=None),
+        place="Statement[0]",
+        attached="resource_policy",
+    ),
     taken("a bucket policy for everyone", grant(Principal="*"), attached="resource_policy"),
     # Role trust policy syntax error.
     refused(
         "a trust with a resource", TRUST | {"Resource": "*"}, place="Statement[0]", attached="trust"
     ),
     refused("a trust of S3", TRUST | {"Action": "s3:*"}, place="Statement[0]", attached="trust"),
+    refused(
+        "a trust of all others",
+        {"Effect": "Deny", "NotPrincipal": {"AWS": OURS}, "Action": "sts:AssumeRole"},
+        place="Statement[0]",
+        attached="trust",
+    ),
+    # "AssumeRole policy may only specify STS AssumeRole actions": wildcards are none.
+    *(
+        refused(
+            f"a trust of {name}", TRUST | {"Action": name}, place="Statement[0]", attached="trust"
+        )
+        for name in ("sts:*", "*", "sts:AssumeRole*", "sts:Assume")
+    ),
+    refused(
+        "a trust of all other actions",
+        {"Effect": "Allow", "Principal": {"AWS": OURS}, "NotAction": "sts:TagSession"},
+        place="Statement[0]",
+        attached="trust",
+    ),
     taken("a trust", TRUST, attached="trust"),
+    taken(
+        "a trust of several actions",
+        TRUST | {"Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]},
+        attached="trust",
+    ),
 ]
 
 

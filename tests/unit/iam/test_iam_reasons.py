@@ -91,6 +91,25 @@ def resource_policy(
             [{"Statement": {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::b/*"}}],
             "its NotResource arn:aws:s3:::b/* leaves out arn:aws:s3:::b/k",
         ),
+        (
+            [allow("s3:*", on="arn:aws:s3:::b")],
+            f"its resource arn:aws:s3:::b does not match {KEY} (objects: arn:aws:s3:::b/*)",
+        ),
+        (
+            [allow("s3:*", on=["arn:aws:s3:::shared/*", "arn:aws:s3:::b/${aws:username}/*"])],
+            (
+                "its resource arn:aws:s3:::shared/*, arn:aws:s3:::b/${aws:username}/* does not "
+                "match arn:aws:s3:::b/k (${aws:username} has no value in this request)"
+            ),
+        ),
+        (
+            [allow("s3:*", on="*", when={"ForAllValues:StringEquals": {"m": ["a", "c"]}})],
+            "the request has 'a', 'b', of which 'b' does not",
+        ),
+        (
+            [allow("s3:*", on="*", when={"ForAllValues:StringNotEquals": {"m": "a"}})],
+            "the request has 'a', 'b', of which 'a' does not",
+        ),
         ([NAMED], "statement 2 ('AllowS3Self') allows the action"),
         ([READ_B, NAMED], "statement 2 ('AllowS3Self') of policy 2 allows the action"),
         (
@@ -118,7 +137,7 @@ def test_a_limit_that_denies_is_named(limit: str) -> None:
     assert decision.policy_type == names[limit]
     assert decision.reason == (
         f"no {names[limit]} allows s3:PutObject on {KEY}: statement 1 of the {names[limit]} "
-        "allows s3:Get*, not s3:PutObject"
+        "allows s3:Get*, not s3:PutObject; statement 1 does"
     )
 
 
@@ -126,11 +145,53 @@ def test_a_resource_policy_that_does_not_name_the_caller_says_so() -> None:
     """Over accounts the reason is the resource's own policy, or that there is none."""
     policy = resource_policy({"AWS": f"arn:aws:iam::{B}:user/bob"})
     decision = simulate("sqs:SendMessage", THEIR_QUEUE, None, [EVERYTHING], principal=USER)
-    assert decision.reason.endswith("there is none")
+    assert decision.reason.endswith(
+        f"there is none; the resource is of the account {B}, so both sides must allow"
+    )
     assert decision.policy_type == "resource-based policy"
     asked: dict[str, Any] = {"identity": [EVERYTHING], "principal": USER}
     decision = simulate("sqs:SendMessage", THEIR_QUEUE, resource_policy=policy, **asked)
     assert f"its principal arn:aws:iam::{B}:user/bob does not name {USER}" in decision.reason
+
+
+def test_what_its_own_policy_must_allow_is_said() -> None:
+    """A role and a KMS key are not for whoever the identity-based policies allow."""
+    role, key = f"arn:aws:iam::{A}:role/R", f"arn:aws:kms:us-east-1:{A}:key/1"
+    asked: dict[str, Any] = {"identity": [EVERYTHING], "principal": USER}
+    decision = simulate("sts:AssumeRole", role, **asked)
+    assert decision.policy_type == "trust policy"
+    assert decision.reason == (
+        f"no trust policy allows sts:AssumeRole on {role}: there is none; a role is assumed only "
+        "if its trust policy allows it, too"
+    )
+    assert "there is none; a key is used only if its key policy allows it, too" in (
+        simulate("kms:Decrypt", key, **asked).reason
+    )
+
+
+def test_explicit_deny_says_which_conditions_hold() -> None:
+    """Otherwise it would be a riddle why a Deny with a condition applies now."""
+    when = {
+        "DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"},
+        "StringNotEquals": {"aws:PrincipalTag/team": "red"},
+    }
+    context = {"aws:CurrentTime": "2026-06-01T00:00:00Z"}
+    decision = simulate("s3:Get", KEY, context, [EVERYTHING, deny("s3:*", on="*", when=when)])
+    assert decision.reason == (
+        f"statement 2 denies s3:Get on {KEY} because "
+        "DateGreaterThan aws:CurrentTime '2026-01-01T00:00:00Z': the request has "
+        "'2026-06-01T00:00:00Z' and StringNotEquals aws:PrincipalTag/team 'red': the request has "
+        "no aws:PrincipalTag/team"
+    )
+
+
+def test_explicit_deny_says_that_a_boundary_is_not_spared() -> None:
+    """NotPrincipal names the caller, and yet the Deny applies."""
+    policy = resource_policy({"AWS": [USER, A]}, "Deny", element="NotPrincipal")
+    asked: dict[str, Any] = {"principal": USER, "resource_policy": policy}
+    assert "has a permissions boundary" not in simulate("s3:Get", KEY, **asked).reason
+    reason = simulate("s3:Get", KEY, **asked, boundary=EVERYTHING).reason
+    assert f"NotPrincipal spares nobody who has a permissions boundary, as {USER} does" in reason
 
 
 def test_an_explicit_deny_names_every_statement() -> None:

@@ -139,6 +139,7 @@ def test_a_role_knows_its_own_arn() -> None:
 
 
 SESSION = "arn:aws:sts::123456789012:assumed-role/thumb/f"
+EVERYBODY = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 SAID = f"User: {SESSION} is not authorized to perform: s3:PutObject on resource: {KEY} "
 
 
@@ -165,7 +166,7 @@ SAID = f"User: {SESSION} is not authorized to perform: s3:PutObject on resource:
             "because no resource-based policy allows the s3:PutObject action",
         ),
         (
-            {"resource_policy": {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "*"}}},
+            {"resource_policy": {"Statement": EVERYBODY | {"Effect": "Deny"}}},
             "with an explicit deny in a resource-based policy",
         ),
     ],
@@ -174,6 +175,30 @@ def test_denials_in_the_words_of_aws(policies: dict[str, Any], message: str) -> 
     """The guide's "Access denied error message examples", with the type of the policy."""
     decision = simulate("s3:PutObject", KEY, principal=SESSION, **policies)
     assert denial_message(SESSION, "s3:PutObject", KEY, decision) == SAID + message
+
+
+def test_session_of_role_is_not_allowed_by_role_with_a_path() -> None:
+    """The role that decides has no path, so another ARN with its name is another role."""
+    role = Role("thumb", account="123456789012")
+    named = EVERYBODY | {"Principal": {"AWS": "arn:aws:iam::123456789012:role/x/thumb"}}
+    asked: dict[str, Any] = {"action": "s3:PutObject", "resource": KEY, "principal": SESSION}
+    assert not role.decide(**asked, resource_policy={"Statement": named})
+    named["Principal"] = {"AWS": role.arn}
+    assert role.decide(**asked, resource_policy={"Statement": named})
+
+
+def test_denied_assumption_is_in_the_words_of_aws() -> None:
+    """The guide names the role's trust policy."""
+    arn = "arn:aws:iam::123456789012:role/other"
+    said = f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {arn} "
+    trust = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    asked: dict[str, Any] = {"identity": [allow("*", on="*")], "principal": SESSION}
+    decision = simulate("sts:AssumeRole", arn, **asked)
+    message = denial_message(SESSION, "sts:AssumeRole", arn, decision)
+    assert message == said + "because no role trust policy allows the sts:AssumeRole action"
+    decision = simulate("sts:AssumeRole", arn, resource_policy={"Statement": trust}, **asked)
+    message = denial_message(SESSION, "sts:AssumeRole", arn, decision)
+    assert message == said + "with an explicit deny in the role trust policy"
 
 
 def test_there_is_no_message_for_a_permission() -> None:
