@@ -98,6 +98,10 @@ class Triggers(Resources):
         """What runs the app's functions."""
 
     @abstractmethod
+    def start_services(self, function: Function) -> None:
+        """Start what a function's calls may need, before its time counts."""
+
+    @abstractmethod
     def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:
         """Answer a service call that a running function makes: by its role, and never raising."""
 

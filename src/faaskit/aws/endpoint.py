@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from faaskit.gate.service import Caller, Refusal, excerpt
@@ -40,6 +41,19 @@ class Endpoint:
         self._account = account
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
+
+    def start(self, services: Collection[str]) -> list[Any]:
+        """
+        Make the clients of services, which takes long the first time; return them.
+
+        Args:
+            services: botocore's names; one that is unknown is left out.
+        """
+        made = []
+        for service in services:
+            with contextlib.suppress(Refusal):
+                made.append(self._client(service, self._region))
+        return made
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:  # noqa: ARG002
         """

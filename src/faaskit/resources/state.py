@@ -179,20 +179,24 @@ class State:
 
     @property
     def folder(self) -> Path:
-        """Where it is; opens it."""
-        with self._lock:
-            self._connected()
-            assert self._session is not None
-            return self._session.folder
+        """Where it is; opens it. Does not wait for writes, once it is open."""
+        return self._opened_session().folder
 
     @property
     def token(self) -> str:
-        """This process's, in this folder; another one after a fork."""
+        """This process's, in this folder; another one after a fork. Waits as ``folder`` does."""
+        presence = self._opened_session().presence
+        assert presence is not None
+        return presence.token
+
+    def _opened_session(self) -> _Session:
+        session = self._session
+        if session is not None:
+            return session
         with self._lock:
             self._connected()
             assert self._session is not None
-            assert self._session.presence is not None
-            return self._session.presence.token
+            return self._session
 
     @property
     def blobs(self) -> Blobs:

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Watched:
         self.told = True
         throttled = 0 if self.share is None else self.share.throttled_ns
         facts.update(ending=ending, cpu_ns=self.cpu_ns, peak=self.peak, throttled_ns=throttled)
+        facts["at"] = time.monotonic_ns()
         with contextlib.suppress(BrokenPipeError):  # the app does not want to know
             os.write(self._verdict, json.dumps(facts).encode())
         os.close(self._verdict)
