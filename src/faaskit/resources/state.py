@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING
 from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
 from faaskit.resources.blobs import Blobs, fsync_folder
 from faaskit.resources.host import explained
+from faaskit.resources.ownership import make_folder, refuse_others, tighten
 from faaskit.resources.presence import Presence, forget_inherited, is_alive, tokens
 from faaskit.resources.schema import migrate
 from faaskit.runtimes.opened import keep_private
@@ -303,14 +304,16 @@ class State:
                 session = _Session(folder, self._lock, remove=True)
             else:
                 folder = self._folder
-                made = not folder.exists()
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                made = make_folder(folder)
+                if os.access(folder, os.W_OK | os.X_OK):  # else what the host says tells more
+                    refuse_others(folder)
                 keep_private(folder)
                 if made:
                     fsync_folder(folder.parent)
                 session = _Session(folder, self._lock, remove=False)
             try:
                 _fill(session, self._app)
+                refuse_others(folder)  # it may have been put there since
             except BaseException:
                 session.end()
                 raise
@@ -349,10 +352,12 @@ def _fill(session: _Session, app: str) -> None:
     """Make what a folder lacks, take a place in it, and tidy up after who is gone."""
     folder = session.folder
     with _exclusive(folder):
+        tighten(folder)
         for name in ("blobs", "processes"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         session.presence = Presence(folder / "processes")
         _refuse_loss(folder)
+        _make_file(folder / "state.sqlite")
         session.connection = _connect(folder)
         session.file = _identity(folder)
         (version,) = session.connection.execute("PRAGMA user_version").fetchone()
@@ -361,6 +366,17 @@ def _fill(session: _Session, app: str) -> None:
         migrate(session.connection, app=app, folder=str(folder))
         _sweep(folder, session.connection)
     fsync_folder(folder)
+
+
+def _make_file(path: Path) -> None:
+    """
+    Make a file that is for its owner alone; SQLite gives its own the mode that this one has.
+
+    One that is there is not opened: to close it would drop the locks that SQLite has on it for
+    another State of this process.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _refuse_loss(folder: Path) -> None:
@@ -465,13 +481,19 @@ def _sweep(folder: Path, connection: sqlite3.Connection) -> None:
 def _sweep_temporary() -> None:
     """Remove temporary folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
-        # Another user's, being removed already, or just being made: then it is busy, or
-        # no process has left its mark in it yet.
-        with contextlib.suppress(OSError), _exclusive(folder, make=False):
-            processes = folder / "processes"
-            marks = tokens(processes)
-            if marks and not any(is_alive(processes, token) for token in marks):
-                shutil.rmtree(folder, ignore_errors=True)
+        # Being removed already, or just being made: then it is busy, or no process has left
+        # its mark in it yet.
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid():
+                _sweep_one(folder)
+
+
+def _sweep_one(folder: Path) -> None:
+    with _exclusive(folder, make=False):
+        processes = folder / "processes"
+        marks = tokens(processes)
+        if marks and not any(is_alive(processes, token) for token in marks):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
