@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Collection
+from http.client import HTTPException
 from typing import Any
 
 from faaskit.gate.service import Caller, Refusal, excerpt
@@ -63,6 +64,7 @@ class Endpoint:
             Refusal: It is not one of AWS's, or the endpoint can't be reached.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         client = self._client(call.service, call.region or self._region)
         method = {api: name for name, api in client.meta.method_to_api_mapping.items()}.get(
@@ -86,6 +88,12 @@ class Endpoint:
             code = "ValidationException" if ours else "ServiceUnavailable"
             msg = str(error) if ours else f"{self._what} can't be reached: {name}: {error}"
             raise Refusal(msg, code=code) from error
+        except (ResponseParserError, HTTPException) as error:
+            msg = f"{self._what} does not answer {call.operation} as AWS does: {excerpt(error)}"
+            raise Refusal(msg, code="ServiceUnavailable") from error
+        except ValueError as error:  # a line break in what is sent as a header; no URL
+            msg = f"{call.operation} can't be sent: {excerpt(str(error))}"
+            raise Refusal(msg, code="ValidationException") from error
 
     def _refuse_others_queue(self, url: object) -> None:
         # Such an endpoint looks at a queue's name alone: what was decided about another

@@ -170,7 +170,9 @@ class Gate:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, the function must get an answer
             # It learns nothing more: the traceback names the app's own files.
-            _log.exception("the gate failed in %s %s", excerpt(call.service), call.operation)
+            _log.exception(
+                "the gate failed in %s %s", excerpt(call.service), excerpt(call.operation)
+            )
             msg = "the gate failed, not the function: the app's log says where"
             reply = ServiceReply(failure=ServiceFailure("InternalFailure", msg))
         return evolve(reply, permissions=tuple(asked))
