@@ -134,7 +134,7 @@ class App(Triggers):
             (attempts, streams, queues, remote_queues, remote_streams),
             lambda: self._state.changes,
             clock=self._clock,
-            timed=(self._schedules,),
+            timed=(self._correction, self._schedules),
         )
         self._access = AccessRecord(self._state, self._clock)
         self._history = History(self._state, self._clock)
@@ -162,7 +162,7 @@ class App(Triggers):
             ),
             StsService(self._role_of, sessions=self._sessions, clock=self._clock),
             tables,
-            SqsService(state, queues=self._queues, **at),
+            SqsService(state, queues=self._queues, correct=self._correction.look, **at),
             kinesis,
             EventsService(state, buses=self._buses, listener=self._rules, **at),
             policy_of=self._policies.of,

@@ -100,6 +100,9 @@ class StreamMappings(Generic[_F, _I]):
                     )
                 }
             )
+            now_ms = epoch_ms(self._clock.now())
+            for lane in self._lanes.values():
+                lane.correct(now_ms)
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is due."""
