@@ -19,7 +19,7 @@ from faaskit.exceptions import SandboxError
 __all__ = ["SUBFOLDERS", "make_folder", "refuse_others", "tighten"]
 
 SUBFOLDERS = ("blobs", "logs", "processes")
-_FILES = ("write.lock", "state.sqlite", "state.sqlite-wal", "state.sqlite-shm")
+_FILES = ("ballast", "write.lock", "state.sqlite", "state.sqlite-wal", "state.sqlite-shm")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LINKS = 40  # as many as Linux follows

@@ -7,7 +7,8 @@ The state folder: one SQLite file for all that is small, ``blobs/`` for contents
     ├─ state.sqlite (-wal, -shm)   rows; see schema.py
     ├─ write.lock                  held for every commit and checkpoint
     ├─ blobs/TOKEN-N               contents; see blobs.py
-    └─ processes/TOKEN             who is there; see presence.py
+    ├─ processes/TOKEN             who is there; see presence.py
+    └─ ballast                     room that is kept for deletes; see ballast.py
 
 Theory of operation
 - *Durable*: write-ahead log with synchronous=FULL, so a commit that returned is on the disk.
@@ -40,6 +41,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
+from faaskit.resources.ballast import Ballast
 from faaskit.resources.blobs import Blobs, fsync_folder
 from faaskit.resources.host import explained
 from faaskit.resources.ownership import make_folder, refuse_others, tighten
@@ -94,6 +96,7 @@ class _Session:
         self.connection: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None
         self.presence: Presence | None = None
+        self.ballast: Ballast | None = None
         # Since the log was last moved, when it is next, and how large it was then.
         self.commits = 0
         self.checkpoint_after = 100
@@ -223,11 +226,14 @@ class State:
             yield self._connected()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, frees: bool = False) -> Iterator[sqlite3.Connection]:
         """
         Lend the connection inside a transaction; it is durable when the block has ended.
 
         An exception in the block undoes it all.
+
+        Args:
+            frees: Whether it deletes something: then it may use the room that is kept for that.
 
         Raises:
             SandboxError: The host failed, such as a disk that is full.
@@ -237,14 +243,21 @@ class State:
             assert self._session is not None
             with _exclusive(self._session.folder):
                 self._session.check()  # again: the wait may have been long
+                ballast = self._session.ballast
+                if frees and ballast is not None:
+                    ballast.give_up_if_full()
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
-                except BaseException:
+                except BaseException as error:
                     connection.rollback()
+                    if ballast is not None:
+                        ballast.note(error)
                     raise
                 self._checkpoint(connection)
+                if ballast is not None and not frees:
+                    ballast.restore()
         self.changes.tell()
 
     def close(self) -> None:
@@ -311,9 +324,14 @@ class State:
                 if made:
                     fsync_folder(folder.parent)
                 session = _Session(folder, self._lock, remove=False)
+            if not self.temporary:
+                session.ballast = Ballast(folder)
+                session.ballast.give_up_if_full()  # to open it is to write, too
             try:
                 _fill(session, self._app)
-                refuse_others(folder)  # it may have been put there since
+                if session.ballast is not None:
+                    refuse_others(folder)  # it may have been put there since
+                    session.ballast.make()
             except BaseException:
                 session.end()
                 raise

@@ -124,7 +124,7 @@ class SqsService:
             return ServiceReply(self._receive(request, declared))
         if isinstance(request, GetAttributes):
             return ServiceReply(self._attributes(request, declared))
-        with self._state.writing() as connection:
+        with self._state.writing(frees=isinstance(request, (DeleteMessages, Purge))) as connection:
             now = epoch_ms(self._clock.now())
             queue = keep_queue(connection, request.queue, declared, now)
             return ServiceReply(self._change(connection, queue, request, now, caller))
