@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
+from faaskit.exceptions import SandboxError
 from faaskit.sandbox import wire
 from faaskit.sandbox.call_queue import CallQueue
 
@@ -236,7 +237,15 @@ class Line:
         """Yield a call whose turn has come; stop reading where there are others behind it."""
         with self._lock:  # in one: a turn that ends between the two would wake nobody
             call = self._calls.next()
-            if self._calls.pause():
+            try:
+                paused = self._calls.pause()
+            except OSError as error:
+                msg = (
+                    f"no descriptor to wait for a service call with: {error.strerror}; this "
+                    "process has too many files open (ulimit -n)"
+                )
+                raise SandboxError(msg, step="read a call", errno=error.errno) from error
+            if paused:
                 self._poll.unregister(self._reply)
                 self._poll.register(self._calls.wake, select.POLLIN)
         if call is not None:
