@@ -106,6 +106,9 @@ class Owner(Protocol):
     def adopt(self, function: Function) -> None:
         """Take a function in, under its name."""
 
+    def start_services(self, function: Function) -> None:
+        """Start what answers a function's service calls; at once where that is done."""
+
     def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:
         """Answer a service call by the function's role; never raises."""
 
@@ -370,6 +373,11 @@ class Function(Generic[_P, _R_co]):
             sources=travelled.sources,
         )
 
+    def start_services(self) -> None:
+        """Start what its App's gate needs to answer it; at once where that is done."""
+        if self._owner is not None:
+            self._owner.start_services(self)
+
     def serve(self, call: ServiceCall, request_id: str, invoker: Invoker) -> ServiceReply:
         """Answer a service call by the gate of its App, or of the functions without one."""
         if self._owner is None:
@@ -412,6 +420,9 @@ class _ReferenceOwner:
 
     def adopt(self, function: Function) -> None:
         """References belong to nobody here."""
+
+    def start_services(self, function: Function) -> None:
+        """There is nothing to start here."""
 
     def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:  # noqa: ARG002
         """There is no gate here."""

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from faaskit import App, DefinitionError, Function, Role, allow
 from faaskit.cli import main
+from faaskit.runtimes.contract import ServiceCall
 
 _HANDLERS = Path(__file__).parents[1] / "handlers"
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "plain_aws"
@@ -220,6 +221,26 @@ def test_without_a_place(app: App) -> None:
         told.invoke({"role": "arn:aws:iam::123456789012:role/none"}).result()
     with pytest.raises(Exception, match=r"App\(aws='moto'\)"):
         app.client("ssm").get_parameter(Name="x")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "code"),
+    [
+        ("sqs", "SendMessage", {"QueueUrl": "http://[/x", "MessageBody": "b"}, "Queue"),
+        ("sqs", "SendMessage", {"QueueUrl": "http://a:port/x/y", "MessageBody": "b"}, "Queue"),
+        ("s3", "CreateMultipartUpload", {"Bucket": "b", "Key": "k", "ACL": "a\nb"}, "Validation"),
+        ("sns", "Subscribe", {"TopicArn": "%", "Protocol": "http"}, "ServiceUnavailable"),
+    ],
+)
+def test_call_that_an_endpoint_can_not_take_is_refused(
+    tmp_path: Path, service: str, operation: str, parameters: dict[str, str], code: str
+) -> None:
+    """What can't be sent, and what moto itself fails at, is no fault of the gate's."""
+    with App("malformed", state=tmp_path / "state", aws="moto") as app:
+        failure = app.perform(ServiceCall(service, operation, parameters)).failure
+    assert failure is not None
+    assert code in failure.code
+    assert len(failure.message) < 500
 
 
 @pytest.mark.parametrize("aws", ["", "localstack", "profile:", "ftp://x", "http://", 7])

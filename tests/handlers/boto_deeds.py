@@ -196,3 +196,8 @@ def forge(event: Any, context: Any) -> Any:
         "s3", "GetObject", {"Bucket": "other", "Key": "a"}, None, session="x"
     )
     return [*told, header["failure"]["code"]]
+
+
+def list_buckets(event: Any, context: Any) -> list[str]:
+    """Return the names of the buckets."""
+    return [one["Name"] for one in at_init.list_buckets()["Buckets"]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -18,7 +19,13 @@ PR_SET_CHILD_SUBREAPER = 36
 def main() -> int:
     """Start the script, then wait for one child after another until there is none."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    app = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ)
+    # An ignored signal is inherited, and tests may be run by a shell in the background.
+    app = os.posix_spawn(
+        sys.executable,
+        [sys.executable, *sys.argv[1:]],
+        os.environ,
+        setsigdef=[signal.SIGINT, signal.SIGTERM],
+    )
     # Its pipes are the script's alone: their end is the script's.
     os.closerange(0, 2)
     code = 0

@@ -395,8 +395,11 @@ def test_closed_app_starts_nothing(used: bool) -> None:
 
 
 _RUN = """
-import os, sys
+import os, signal, sys
 from faaskit.app import App
+
+# An ignored signal is inherited, and tests may be run by a shell in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def say(*words):
     os.write(1, (" ".join(words) + chr(10)).encode())  # in one piece, as print() does not

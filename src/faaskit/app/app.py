@@ -17,7 +17,7 @@ from faaskit.app.reading import Permitted
 from faaskit.app.signals import on_sigterm
 from faaskit.app.triggers import Triggers
 from faaskit.aws.clients import Clients
-from faaskit.aws.places import elsewhere
+from faaskit.aws.places import elsewhere, services_of
 from faaskit.clock import Clock, SystemClock
 from faaskit.events.asynchronous import DeadEvent, PendingEvent
 from faaskit.events.attempts import Attempts
@@ -108,6 +108,7 @@ class App(Triggers):
         self._sessions = Sessions()
         self._policies = ResourcePolicies(self._trust_of)
         self._elsewhere = None if aws is None else elsewhere(aws, region=region, account=account)
+        self._started: dict[str, Role] = {}  # by function
         self._gate = self._make_gate()
         self._clients = Clients(self.perform, region=region)
         attempts: Attempts[Function, Invocation] = Attempts(
@@ -133,7 +134,7 @@ class App(Triggers):
             (attempts, streams, queues, remote_queues, remote_streams),
             lambda: self._state.changes,
             clock=self._clock,
-            timed=(self._schedules,),
+            timed=(self._correction, self._schedules),
         )
         self._access = AccessRecord(self._state, self._clock)
         self._history = History(self._state, self._clock)
@@ -161,7 +162,7 @@ class App(Triggers):
             ),
             StsService(self._role_of, sessions=self._sessions, clock=self._clock),
             tables,
-            SqsService(state, queues=self._queues, **at),
+            SqsService(state, queues=self._queues, correct=self._correction.look, **at),
             kinesis,
             EventsService(state, buses=self._buses, listener=self._rules, **at),
             policy_of=self._policies.of,
@@ -439,6 +440,8 @@ class App(Triggers):
         with self._lock:
             self._closed = True  # before: an invoker made from here on would never be closed
             invoker, self._invoker = self._invoker, None
+        if self._elsewhere is not None:
+            self._elsewhere.cancel_start()  # an invocation that waits for it would be waited for
         if invoker is not None:
             invoker.close()
         if self._elsewhere is not None:
@@ -448,6 +451,22 @@ class App(Triggers):
         self._state.close()
 
     # --- what its functions and resources ask of it -------------------------------------
+
+    def start_services(self, function: Function) -> None:
+        """
+        Start what a function's calls may need elsewhere: on nobody's time, before its INIT.
+
+        Args:
+            function: Whose role says which services.
+
+        Raises:
+            MissingExtraError: An extra that ``aws`` needs is not installed.
+            SandboxError: moto's server does not start.
+        """
+        if self._elsewhere is None or self._started.get(function.name) is function.role:
+            return
+        self._elsewhere.start(services_of(function.role))
+        self._started[function.name] = function.role
 
     def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:  # noqa: ARG002
         """

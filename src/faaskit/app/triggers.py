@@ -43,6 +43,7 @@ from faaskit.exceptions import DefinitionError
 from faaskit.functions import FolderSettings, Function, Settings, define, define_in_folder
 from faaskit.invoke import Invoker
 from faaskit.resources.bucket import Bucket
+from faaskit.resources.clock_correction import ClockCorrection
 from faaskit.resources.dynamodb.table import Table
 from faaskit.resources.eventbridge.bus import Bus
 from faaskit.resources.kinesis.stream import Stream
@@ -86,6 +87,7 @@ class Triggers(Resources):
         self._definitions: dict[str, int] = {}
         self._state = State(state, app=self.name)
         self._clock = clock
+        self._correction = ClockCorrection(self._state, clock)
         self._queue = AsynchronousQueue(self._state, clock)
         self._triggers = BucketTriggers(self._queue, region=region, account=account)
         self._rules = Rules(self._queue, clock=clock, region=region, account=account)
@@ -96,6 +98,10 @@ class Triggers(Resources):
     @abstractmethod
     def invoker(self) -> Invoker:
         """What runs the app's functions."""
+
+    @abstractmethod
+    def start_services(self, function: Function) -> None:
+        """Start what a function's calls may need, before its time counts."""
 
     @abstractmethod
     def serve(self, function: Function, call: ServiceCall, request_id: str) -> ServiceReply:

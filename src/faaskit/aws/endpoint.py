@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from http.client import HTTPException
 from typing import Any
 
 from faaskit.gate.service import Caller, Refusal, excerpt
@@ -41,6 +43,19 @@ class Endpoint:
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
 
+    def start(self, services: Collection[str]) -> list[Any]:
+        """
+        Make the clients of services, which takes long the first time; return them.
+
+        Args:
+            services: botocore's names; one that is unknown is left out.
+        """
+        made = []
+        for service in services:
+            with contextlib.suppress(Refusal):
+                made.append(self._client(service, self._region))
+        return made
+
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:  # noqa: ARG002
         """
         Carry a call out that was allowed.
@@ -49,6 +64,7 @@ class Endpoint:
             Refusal: It is not one of AWS's, or the endpoint can't be reached.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         client = self._client(call.service, call.region or self._region)
         method = {api: name for name, api in client.meta.method_to_api_mapping.items()}.get(
@@ -72,6 +88,12 @@ class Endpoint:
             code = "ValidationException" if ours else "ServiceUnavailable"
             msg = str(error) if ours else f"{self._what} can't be reached: {name}: {error}"
             raise Refusal(msg, code=code) from error
+        except (ResponseParserError, HTTPException) as error:
+            msg = f"{self._what} does not answer {call.operation} as AWS does: {excerpt(error)}"
+            raise Refusal(msg, code="ServiceUnavailable") from error
+        except ValueError as error:  # a line break in what is sent as a header; no URL
+            msg = f"{call.operation} can't be sent: {excerpt(str(error))}"
+            raise Refusal(msg, code="ValidationException") from error
 
     def _refuse_others_queue(self, url: object) -> None:
         # Such an endpoint looks at a queue's name alone: what was decided about another

@@ -1,4 +1,4 @@
-"""moto's server as the place of AWS: started at the first call, out of the functions' reach."""
+"""moto's server as the place of AWS, out of the functions' reach."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from faaskit.aws.endpoint import Endpoint
 from faaskit.aws.extra import require
-from faaskit.exceptions import MissingExtraError, SandboxError
+from faaskit.exceptions import FaaskitError, MissingExtraError, SandboxError
 from faaskit.gate.service import Caller
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 
@@ -41,6 +41,29 @@ class Moto:
         self._lock = threading.Lock()
         self._server: _Server | None = None
 
+    def start(self, services: Collection[str]) -> None:
+        """
+        Start the server, and have it load services, before a function's time counts.
+
+        Args:
+            services: botocore's names; one that is unknown is none of the server's.
+
+        Raises:
+            MissingExtraError: boto3 or moto is not installed.
+            SandboxError: The server does not start.
+        """
+        require()
+        server = self._running_server()
+        for client in self._endpoint.start(services):
+            server.load(client.meta.service_model.signing_name)
+
+    def cancel_start(self) -> None:
+        """End a server that is starting; one that answers is left alone."""
+        with self._lock:
+            server = self._server
+        if server is not None and not server.ready:
+            server.close()
+
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         """
         Carry a call out that was allowed.
@@ -53,11 +76,26 @@ class Moto:
         return self._endpoint.perform(call, caller)
 
     def close(self) -> None:
-        """End the server; twice is no error."""
+        """End the server, started or starting; twice is no error."""
         with self._lock:
             server, self._server = self._server, None
         if server is not None:
             server.close()
+
+    def _running_server(self) -> _Server:
+        with self._lock:
+            if self._server is None:
+                self._server = _Server(self._account)
+            server = self._server
+        # Not under that lock: whoever closes the app does not wait for the start.
+        try:
+            server.wait()
+        except FaaskitError:
+            with self._lock:
+                if self._server is server:
+                    self._server = None
+            raise
+        return server
 
     def _client(self, service: str, region: str) -> Any:
         from botocore.config import Config
@@ -78,11 +116,7 @@ class Moto:
         return client
 
     def _send(self, request: Any, **_: Any) -> Any:
-        with self._lock:
-            if self._server is None:
-                self._server = _Server(self._account)
-            server = self._server
-        return server.send(request)
+        return self._running_server().send(request)
 
 
 class _Server:
@@ -107,27 +141,73 @@ class _Server:
             )
         self._control = ours
         self._idle: list[_Connection] = []
-        ours.settimeout(_STARTS_WITHIN_SECONDS)
+        self._loaded: set[str] = set()
+        self._starting = threading.Lock()
+        self._answers = threading.Event()
+        self._closed = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers; before, it is starting."""
+        return self._answers.is_set()
+
+    def wait(self) -> None:
+        """
+        Wait until the server answers; returns at once where it does.
+
+        Raises:
+            MissingExtraError: moto is not installed.
+            SandboxError: It does not start, or was closed meanwhile.
+        """
+        with self._starting:
+            if not (self.ready or self._hears_ready()):
+                self._refuse_to_start()
+
+    def _hears_ready(self) -> bool:
+        if self._closed:
+            return False
+        self._control.settimeout(_STARTS_WITHIN_SECONDS)
         try:
-            ready = ours.recv(1)
-        except TimeoutError:
-            ready = b""
-        if ready != b"r":
-            self._refuse_to_start()
-        ours.settimeout(None)
-        assert self._process.stderr is not None
-        self._process.stderr.close()
+            answers = self._control.recv(1) == b"r"
+        except OSError:
+            return False
+        if answers:
+            self._control.settimeout(None)
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+            self._answers.set()
+        return answers
 
     def _refuse_to_start(self) -> None:
+        if self._closed:
+            msg = "moto's server was ended before it had started: its App was closed"
+            raise SandboxError(msg, step="moto")
         self._process.kill()
         said = self._process.communicate()[1].decode("utf-8", "replace").strip()
         self._control.close()
+        self._closed = True
         last = said.splitlines()[-1] if said else "no word"
         if "ModuleNotFoundError" in last:
             msg = f"aws='moto' needs moto's server: pip install 'faaskit[moto]' ({last})"
             raise MissingExtraError(msg, extra="moto")
         msg = f"moto's server does not start: {last}"
         raise SandboxError(msg, step="moto")
+
+    def load(self, service: str) -> None:
+        """
+        Have the server load a service, which takes it as long as a call, the first time.
+
+        Args:
+            service: By which requests to it are signed.
+        """
+        if service in self._loaded:
+            return
+        self._loaded.add(service)
+        scope = f"owner/20260101/us-east-1/{service}/aws4_request"
+        headers = {"Host": "localhost", "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}"}
+        # What it answers does not matter: the request is for no operation.
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._exchange("HEAD", "/", None, headers)
 
     def send(self, request: Any) -> Any:
         """Send a request of botocore's; return its response."""
@@ -139,9 +219,22 @@ class _Server:
         body = request.body
         if hasattr(body, "read"):
             body = body.read()
-        connection = self._idle.pop() if self._idle else self._connect()
+        answer, content = self._exchange(
+            request.method, target, body, _headers(request, parts.netloc)
+        )
+        return AWSResponse(
+            request.url, answer.status, HTTPHeaders.from_pairs(answer.getheaders()), _Raw(content)
+        )
+
+    def _exchange(
+        self, method: str, target: str, body: Any, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         try:
-            connection.request(request.method, target, body, _headers(request, parts.netloc))
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            connection.request(method, target, body, headers)
             answer = connection.getresponse()
             content = answer.read()
         except BaseException:
@@ -149,9 +242,7 @@ class _Server:
             raise
         if connection.sock is not None:  # it is kept, unless the server has closed it
             self._idle.append(connection)
-        return AWSResponse(
-            request.url, answer.status, HTTPHeaders.from_pairs(answer.getheaders()), _Raw(content)
-        )
+        return answer, content
 
     def _connect(self) -> _Connection:
         ours, theirs = socket.socketpair()
@@ -160,11 +251,15 @@ class _Server:
         return _Connection(ours)
 
     def close(self) -> None:
-        self._control.close()
+        """End the process; whoever waits for its start is told."""
+        self._closed = True
+        self._process.kill()
+        with self._starting:  # nobody reads from the socket any more
+            self._control.close()
+            if self._process.stderr is not None:
+                self._process.stderr.close()
         for connection in self._idle:
             connection.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
         self._process.wait()
 
 

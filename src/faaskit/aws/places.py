@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -9,15 +10,22 @@ from faaskit.aws.endpoint import Endpoint
 from faaskit.aws.extra import require
 from faaskit.exceptions import DefinitionError
 from faaskit.gate.service import Caller
+from faaskit.iam.roles import Role
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 
-__all__ = ["Elsewhere", "elsewhere", "port_of"]
+__all__ = ["Elsewhere", "elsewhere", "port_of", "services_of"]
 
 _CONNECT_SECONDS = 5
 
 
 class Elsewhere(Protocol):
     """Where the calls go that are about none of the app's own resources."""
+
+    def start(self, services: Collection[str]) -> None:
+        """Do what the first call to each of these services would wait for."""
+
+    def cancel_start(self) -> None:
+        """End a start that is under way: whoever waits for it is told."""
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         """Carry a call out that was allowed."""
@@ -65,6 +73,26 @@ def port_of(aws: str) -> int | None:
     return port or (443 if parts.scheme == "https" else 80)
 
 
+def services_of(role: Role) -> frozenset[str]:
+    """
+    Return the services that a role's statements allow something of, by the prefix of actions.
+
+    Most of botocore's names are such a prefix; ``*`` names none.
+    """
+    named = (
+        action.partition(":")[0].lower()
+        for policy in role.policies
+        for statement in policy.statements
+        if statement.effect == "Allow"
+        for action in _texts(statement.action)
+    )
+    return frozenset(name for name in named if name.replace("-", "").isalnum())
+
+
+def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
+
+
 class _Url:
     """An endpoint that takes any credentials: moto's server, LocalStack, MiniStack."""
 
@@ -90,6 +118,14 @@ class _Url:
             )
         )
 
+    def start(self, services: Collection[str]) -> None:
+        """Make the clients; nothing is sent."""
+        require()
+        self._endpoint.start(services)
+
+    def cancel_start(self) -> None:
+        """Nobody waits for long."""
+
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         require()
         return self._endpoint.perform(call, caller)
@@ -108,6 +144,14 @@ class _Profile:
     def _client(self, service: str, region: str) -> Any:
         session = require().session.Session(profile_name=self._name)
         return session.client(service, region_name=region)
+
+    def start(self, services: Collection[str]) -> None:
+        """Make the clients; nothing is sent."""
+        require()
+        self._endpoint.start(services)
+
+    def cancel_start(self) -> None:
+        """Nobody waits for long."""
 
     def perform(self, call: ServiceCall, caller: Caller) -> ServiceReply:
         require()

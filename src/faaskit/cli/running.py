@@ -1,9 +1,10 @@
-"""``faaskit run``: serve an App until Ctrl-C."""
+"""``faaskit run``: serve an App until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import signal
 
 from faaskit.cli.finding import find_app
 from faaskit.invoke import Invocation
@@ -15,7 +16,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve it, a line for each delivery."""
     app = find_app(arguments.app)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    print(f"{app.name}: serving {len(app.functions)} functions; Ctrl-C ends it", flush=True)
+    # Ignored where a shell started it in the background, and under some supervisors.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    end = "SIGTERM" if ignored else "Ctrl-C"
+    print(f"{app.name}: serving {len(app.functions)} functions; {end} ends it", flush=True)
     with app:
         app.run(on_delivery=_tell)
     return 0

@@ -23,6 +23,7 @@ from attrs import field, frozen
 
 from faaskit.clock import Clock, epoch_ms, from_epoch_ms
 from faaskit.definition import ASYNC_REQUEST_LIMIT_BYTES
+from faaskit.events.details import DETAIL_CHARACTERS
 from faaskit.events.retries import Again, Verdict
 from faaskit.events.targets import Target
 from faaskit.exceptions import PayloadError
@@ -41,7 +42,6 @@ __all__ = [
 ]
 
 _KEPT_DEAD = 1000
-_DETAIL_CHARACTERS = 1000
 
 # A claim that no one is at any more. Where it was the first, the event was not tried: its age
 # counts from a try that came to an end, or an event could be too old that no one ever got.
@@ -337,7 +337,7 @@ class AsynchronousQueue:
                         epoch_ms(verdict.due),
                         attempts,
                         throttles,
-                        detail[:_DETAIL_CHARACTERS],
+                        detail[:DETAIL_CHARACTERS],
                         *_key(delivery),
                     ),
                 )
@@ -384,7 +384,7 @@ class AsynchronousQueue:
                 epoch_ms(self._clock.now()),
                 attempts,
                 reason,
-                detail[:_DETAIL_CHARACTERS],
+                detail[:DETAIL_CHARACTERS],
                 target,
             ),
         )

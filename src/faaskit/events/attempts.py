@@ -20,6 +20,7 @@ from attrs import frozen
 
 from faaskit.clock import Clock
 from faaskit.events.asynchronous import AsynchronousQueue, Delivery, Onward
+from faaskit.events.details import in_log
 from faaskit.events.records import dead_letter, destination, invocation_record
 from faaskit.events.retries import Again, Dead, Verdict, after_error, after_throttle, overdue
 from faaskit.events.targets import Parcel, Target, target_arn
@@ -361,9 +362,9 @@ class Attempts(Generic[_F, _I]):
         )
         what = _label(delivery)
         if isinstance(verdict, Again):
-            _log.warning("%s is due again at %s: %s", what, verdict.due.isoformat(), detail)
+            _log.warning("%s is due again at %s: %s", what, verdict.due.isoformat(), in_log(detail))
         else:
-            _log.error("%s was given up (%s): %s", what, verdict.reason, detail)
+            _log.error("%s was given up (%s): %s", what, verdict.reason, in_log(detail))
 
 
 def check_destinations(function: Invocable) -> None:

@@ -17,7 +17,13 @@ from faaskit.iam.decision import Decision
 from faaskit.iam.messages import denial_message
 from faaskit.iam.policies import Policy
 from faaskit.names import session_arn
-from faaskit.runtimes.contract import Permission, ServiceCall, ServiceFailure, ServiceReply
+from faaskit.runtimes.contract import (
+    Permission,
+    RunCancelledError,
+    ServiceCall,
+    ServiceFailure,
+    ServiceReply,
+)
 
 __all__ = ["Decider", "Gate", "Principal"]
 
@@ -149,6 +155,9 @@ class Gate:
         Returns:
             The output; or the failure, with AWS's code: ``AccessDenied``, ``NoSuchKey``.
             A fault of ours is ``InternalFailure``, and in the log with its traceback.
+
+        Raises:
+            RunCancelledError: The invocation that calls was cancelled: nobody wants a reply.
         """
         asked: list[Permission] = []
         try:
@@ -157,9 +166,13 @@ class Gate:
                 reply = self._serve(principal, call, asked)
         except Refusal as refusal:
             reply = ServiceReply(failure=refusal.failure)
+        except RunCancelledError:
+            raise
         except Exception:  # noqa: BLE001 - whatever it is, the function must get an answer
             # It learns nothing more: the traceback names the app's own files.
-            _log.exception("the gate failed in %s %s", excerpt(call.service), call.operation)
+            _log.exception(
+                "the gate failed in %s %s", excerpt(call.service), excerpt(call.operation)
+            )
             msg = "the gate failed, not the function: the app's log says where"
             reply = ServiceReply(failure=ServiceFailure("InternalFailure", msg))
         return evolve(reply, permissions=tuple(asked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextvars
 import functools
 import json
 import logging
@@ -29,6 +30,7 @@ from faaskit.exceptions import (
     SandboxError,
 )
 from faaskit.invoke.acceptance import ACCEPT_VARIABLE, accepted, accepted_in, declared, refusal
+from faaskit.invoke.answering import Answering, CallThreads
 from faaskit.invoke.concurrency import Concurrency, Need
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
 from faaskit.invoke.invocation import Access, Invocation
@@ -77,6 +79,9 @@ class Invocable(Protocol):
 
     def code(self) -> Code:
         """Return what its template loads."""
+
+    def start_services(self) -> None:
+        """Start what ``serve`` needs, on nobody's time; at once where that is done."""
 
     def serve(self, call: ServiceCall, request_id: str, invoker: Invoker) -> ServiceReply:
         """Answer a service call by its gate; never raises. The Invoker is what runs it."""
@@ -140,7 +145,7 @@ class Invoker:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._submitted: weakref.WeakSet[Future[Invocation]] = weakref.WeakSet()
-        self._depth = threading.local()
+        self.threads = CallThreads()
         # Told of every invocation, in the thread that waited for it; it must not raise.
         self.on_end: Callable[[Invocation], object] | None = None
         self._closed = False
@@ -280,7 +285,6 @@ class Invoker:
         except FaaskitError as error:
             future.set_exception(error)
             return future
-        nested = self._nested()
         try:
             with self._lock:
                 self._refuse_closed()
@@ -288,14 +292,16 @@ class Invoker:
                     workers = min(self._max_concurrency, self._room().threads or sys.maxsize)
                     self._executor = ThreadPoolExecutor(workers, "faaskit")
                 self._submitted.add(future)
-                self._executor.submit(self._work, function, data, future, nested)
+                self._executor.submit(self._work, function, data, future, _running.get())
         except BaseException:
             self._concurrency.leave(function.arn)
             raise
         return future
 
-    def _work(self, function: Invocable, data: bytes, future: _RunFuture, nested: int) -> None:
-        self._depth.value = nested
+    def _work(
+        self, function: Invocable, data: bytes, future: _RunFuture, caller: _Handle | None
+    ) -> None:
+        token = _running.set(caller)
         try:
             try:
                 if not future.cancelled():
@@ -311,7 +317,7 @@ class Invoker:
             else:
                 future.succeed(invocation)
         finally:
-            self._depth.value = 0
+            _running.reset(token)
 
     def map(
         self,
@@ -381,6 +387,7 @@ class Invoker:
         """
         _positive(count, "count")
         self.check(function)
+        function.start_services()
         limits, code = self._limits(function.config), function.code()
         self._backend.keep_ready(code, limits, count)
         environments: list[Environment] = []
@@ -418,24 +425,32 @@ class Invoker:
         self, function: Invocable, data: bytes, request_id: str | None, handle: _Handle
     ) -> Invocation:
         self._refuse_closed()
-        nested = self._nested()
+        caller = _running.get()
         config = function.config
         self.check(function)
         need = _need_of(config.memory_size, config.ephemeral_storage)
-        self._concurrency.take_room(need, nested=nested > 0)
+        self._concurrency.take_room(need, nested=caller is not None)
+        token = _running.set(handle)
         try:
-            self._depth.value = nested + 1
+            if caller is not None:
+                caller.add(handle)
+            function.start_services()
             environment = self._backend.acquire(function.code(), self._limits(config))
             handle.attach(environment)
             run = _Run(self, function, environment, request_id or str(uuid.uuid4()))
             invocation = run.invoke(data)
-        except SandboxError as error:
-            if self._closed:
+        except BaseException as error:
+            # Ctrl-C, or cancelled: what it invoked is for nobody. After a timeout that runs on,
+            # as on AWS.
+            handle.cancel_callees()
+            if self._closed and isinstance(error, SandboxError):
                 msg = f"function {function.name!r} was killed: its Invoker was closed"
                 raise SandboxError(msg, step="run") from error
             raise
         finally:
-            self._depth.value = nested
+            _running.reset(token)
+            if caller is not None:
+                caller.discard(handle)
             self._concurrency.give_room(need)
         self._bill.record(function.name, invocation.status, invocation.meter)
         if self.on_end is not None:
@@ -463,9 +478,6 @@ class Invoker:
             config.memory_size / MB_PER_VCPU,
             self._host_vcpus,
         )
-
-    def _nested(self) -> int:
-        return getattr(self._depth, "value", 0)
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -519,6 +531,7 @@ class _Run:
         self._log: LogBuffer | None = None
         self._access: list[Access] = []
         self._permissions = 0
+        self._answering: Answering | None = None
 
     def invoke(self, data: bytes) -> Invocation:
         """Prepare the environment, hand the event over, see it to its end."""
@@ -530,7 +543,7 @@ class _Run:
         return self.ended(outcome)
 
     def follow(self, events: Iterator[Event]) -> Outcome | None:
-        """Take what happens, answer service calls; return the outcome if there is one."""
+        """Take what happens, have service calls answered; return the outcome if there is one."""
         outcome = None
         try:
             for event in events:
@@ -539,15 +552,27 @@ class _Run:
                         self._log = LogBuffer()
                     self._log.add(event.data)
                 elif isinstance(event, ServiceCall):
-                    reply = self._function.serve(event, self._request_id, self._invoker)
-                    self._record(event, reply)
-                    self._environment.reply(event.id, reply)
+                    if self._answering is None:
+                        self._answering = self._make_answering()
+                    self._answering.begin(event)
+                    del event  # nothing here keeps its body
                 elif isinstance(event, Outcome):
                     outcome = event
         finally:
             # Ctrl-C in here: what runs is killed now, not when the generator is collected.
             events.close()  # type: ignore[attr-defined]  # it is one
+            if self._answering is not None:
+                self._answering.end()
+                self._answering = None
         return outcome
+
+    def _make_answering(self) -> Answering:
+        return Answering(self._invoker.threads, self._serve, self._environment.reply)
+
+    def _serve(self, call: ServiceCall) -> ServiceReply:
+        reply = self._function.serve(call, self._request_id, self._invoker)
+        self._record(call, reply)
+        return reply
 
     def _record(self, call: ServiceCall, reply: ServiceReply) -> None:
         self._permissions += max(1, len(reply.permissions))
@@ -616,11 +641,12 @@ class _Run:
 
 
 class _Handle:
-    """Where another thread finds the environment that it wants to kill."""
+    """Where another thread finds the environment that it wants to kill, and its callees."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._environment: Environment | None = None
+        self._callees: set[_Handle] = set()
         self._cancelled = False
 
     def attach(self, environment: Environment) -> None:
@@ -630,13 +656,40 @@ class _Handle:
                 raise RunCancelledError
             self._environment = environment
 
+    def add(self, callee: _Handle) -> None:
+        """Note a call that this one waits for."""
+        with self._lock:
+            self._callees.add(callee)
+            cancelled = self._cancelled
+        if cancelled:
+            callee.cancel()
+
+    def discard(self, callee: _Handle) -> None:
+        """Forget a call that has ended."""
+        with self._lock:
+            self._callees.discard(callee)
+
     def cancel(self) -> None:
-        """Kill it, now or as soon as there is one."""
+        """Kill it, now or as soon as there is one, and what it invoked and waits for."""
         with self._lock:
             self._cancelled = True
             environment = self._environment
         if environment is not None:
             environment.cancel()
+        self.cancel_callees()
+
+    def cancel_callees(self) -> None:
+        """Kill what it invoked and waits for."""
+        with self._lock:
+            callees = list(self._callees)
+        for callee in callees:
+            callee.cancel()
+
+
+# The invocation for which something is done in this thread, or in one that serves its calls.
+_running: contextvars.ContextVar[_Handle | None] = contextvars.ContextVar(
+    "faaskit-running", default=None
+)
 
 
 class _RunFuture(Future[Invocation]):

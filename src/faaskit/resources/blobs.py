@@ -156,7 +156,7 @@ class Blobs:
         """Lend a new file; at the end of the block it is on the disk, under its name."""
         part = f"{name}.part"
         try:
-            with (self._folder / part).open("xb") as file:
+            with open(self._folder / part, "xb", opener=_for_owner) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -176,6 +176,10 @@ def owner_of(name: str) -> str | None:
     """Return the token of the process that wrote a blob; None for a file that is no blob."""
     match = _NAME.fullmatch(name)
     return None if match is None else match[1]
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -7,7 +7,8 @@ The state folder: one SQLite file for all that is small, ``blobs/`` for contents
     ├─ state.sqlite (-wal, -shm)   rows; see schema.py
     ├─ write.lock                  held for every commit and checkpoint
     ├─ blobs/TOKEN-N               contents; see blobs.py
-    └─ processes/TOKEN             who is there; see presence.py
+    ├─ processes/TOKEN             who is there; see presence.py
+    └─ ballast                     room that is kept for deletes; see ballast.py
 
 Theory of operation
 - *Durable*: write-ahead log with synchronous=FULL, so a commit that returned is on the disk.
@@ -40,8 +41,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faaskit.exceptions import DefinitionError, FaaskitError, SandboxError
+from faaskit.resources.ballast import Ballast
 from faaskit.resources.blobs import Blobs, fsync_folder
 from faaskit.resources.host import explained
+from faaskit.resources.ownership import make_folder, refuse_others, tighten
 from faaskit.resources.presence import Presence, forget_inherited, is_alive, tokens
 from faaskit.resources.schema import migrate
 from faaskit.runtimes.opened import keep_private
@@ -93,6 +96,7 @@ class _Session:
         self.connection: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None
         self.presence: Presence | None = None
+        self.ballast: Ballast | None = None
         # Since the log was last moved, when it is next, and how large it was then.
         self.commits = 0
         self.checkpoint_after = 100
@@ -179,20 +183,24 @@ class State:
 
     @property
     def folder(self) -> Path:
-        """Where it is; opens it."""
-        with self._lock:
-            self._connected()
-            assert self._session is not None
-            return self._session.folder
+        """Where it is; opens it. Does not wait for writes, once it is open."""
+        return self._opened_session().folder
 
     @property
     def token(self) -> str:
-        """This process's, in this folder; another one after a fork."""
+        """This process's, in this folder; another one after a fork. Waits as ``folder`` does."""
+        presence = self._opened_session().presence
+        assert presence is not None
+        return presence.token
+
+    def _opened_session(self) -> _Session:
+        session = self._session
+        if session is not None:
+            return session
         with self._lock:
             self._connected()
             assert self._session is not None
-            assert self._session.presence is not None
-            return self._session.presence.token
+            return self._session
 
     @property
     def blobs(self) -> Blobs:
@@ -218,11 +226,14 @@ class State:
             yield self._connected()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, frees: bool = False) -> Iterator[sqlite3.Connection]:
         """
         Lend the connection inside a transaction; it is durable when the block has ended.
 
         An exception in the block undoes it all.
+
+        Args:
+            frees: Whether it deletes something: then it may use the room that is kept for that.
 
         Raises:
             SandboxError: The host failed, such as a disk that is full.
@@ -232,14 +243,21 @@ class State:
             assert self._session is not None
             with _exclusive(self._session.folder):
                 self._session.check()  # again: the wait may have been long
+                ballast = self._session.ballast
+                if frees and ballast is not None:
+                    ballast.give_up_if_full()
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
-                except BaseException:
+                except BaseException as error:
                     connection.rollback()
+                    if ballast is not None:
+                        ballast.note(error)
                     raise
                 self._checkpoint(connection)
+                if ballast is not None and not frees:
+                    ballast.restore()
         self.changes.tell()
 
     def close(self) -> None:
@@ -299,14 +317,21 @@ class State:
                 session = _Session(folder, self._lock, remove=True)
             else:
                 folder = self._folder
-                made = not folder.exists()
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                made = make_folder(folder)
+                if os.access(folder, os.W_OK | os.X_OK):  # else what the host says tells more
+                    refuse_others(folder)
                 keep_private(folder)
                 if made:
                     fsync_folder(folder.parent)
                 session = _Session(folder, self._lock, remove=False)
+            if not self.temporary:
+                session.ballast = Ballast(folder)
+                session.ballast.give_up_if_full()  # to open it is to write, too
             try:
                 _fill(session, self._app)
+                if session.ballast is not None:
+                    refuse_others(folder)  # it may have been put there since
+                    session.ballast.make()
             except BaseException:
                 session.end()
                 raise
@@ -345,10 +370,12 @@ def _fill(session: _Session, app: str) -> None:
     """Make what a folder lacks, take a place in it, and tidy up after who is gone."""
     folder = session.folder
     with _exclusive(folder):
+        tighten(folder)
         for name in ("blobs", "processes"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         session.presence = Presence(folder / "processes")
         _refuse_loss(folder)
+        _make_file(folder / "state.sqlite")
         session.connection = _connect(folder)
         session.file = _identity(folder)
         (version,) = session.connection.execute("PRAGMA user_version").fetchone()
@@ -357,6 +384,17 @@ def _fill(session: _Session, app: str) -> None:
         migrate(session.connection, app=app, folder=str(folder))
         _sweep(folder, session.connection)
     fsync_folder(folder)
+
+
+def _make_file(path: Path) -> None:
+    """
+    Make a file that is for its owner alone; SQLite gives its own the mode that this one has.
+
+    One that is there is not opened: to close it would drop the locks that SQLite has on it for
+    another State of this process.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _refuse_loss(folder: Path) -> None:
@@ -461,13 +499,19 @@ def _sweep(folder: Path, connection: sqlite3.Connection) -> None:
 def _sweep_temporary() -> None:
     """Remove temporary folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
-        # Another user's, being removed already, or just being made: then it is busy, or
-        # no process has left its mark in it yet.
-        with contextlib.suppress(OSError), _exclusive(folder, make=False):
-            processes = folder / "processes"
-            marks = tokens(processes)
-            if marks and not any(is_alive(processes, token) for token in marks):
-                shutil.rmtree(folder, ignore_errors=True)
+        # Being removed already, or just being made: then it is busy, or no process has left
+        # its mark in it yet.
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid():
+                _sweep_one(folder)
+
+
+def _sweep_one(folder: Path) -> None:
+    with _exclusive(folder, make=False):
+        processes = folder / "processes"
+        marks = tokens(processes)
+        if marks and not any(is_alive(processes, token) for token in marks):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ class ServiceCall:
         parameters: AWS's parameters as JSON values: a blob is base64, a timestamp ISO 8601.
         body: The member that is the body itself, such as PutObject's Body and Invoke's
             Payload; None where the operation has none.
-        id: The environment's number for it; the reply carries it back.
+        id: By which its reply finds the way back.
         region: That of the client which asks; empty for the app's.
         session: The session token of the client which asks; empty for the function's own role.
     """
@@ -277,7 +277,11 @@ class Environment(Protocol):
         """
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:
-        """Answer a service call; a reply to a function that is gone is dropped."""
+        """
+        Answer a service call, from any thread; one to a function that is gone is dropped.
+
+        Until a call is answered no other one is yielded.
+        """
 
     def cancel(self) -> None:
         """Kill what runs, from any thread."""

@@ -100,18 +100,21 @@ class Hearing:
         self._detail = reason
         self._stop_clock(began)
 
-    def _stop_clock(self, began: int | None) -> None:
+    def _stop_clock(self, began: int | None, at: int | None = None) -> None:
         if self._duration_ms is None and began is not None:
-            self._duration_ms = (time.perf_counter_ns() - began) / 1e6
+            now = time.monotonic_ns()
+            ended = now if at is None else min(max(at, began), now)
+            self._duration_ms = (ended - began) / 1e6
 
     def _message(self, item: Message, began: int | None) -> Iterator[Event]:
         if self.answered:
             return  # nothing counts after the result
         if item.kind == wire.CALL:
             try:
-                yield _service_call(item)
+                yield _service_call(item, self._line.number)
             except (wire.HeaderTooLargeError, JsonTooLargeError) as error:
-                write_reply(self._line, item.number, _too_large(error))
+                call_id = self._line.number << _NUMBER_BITS | item.number
+                write_reply(self._line, call_id, _too_large(error))
             except wire.WireError as error:
                 self._hang_up(str(error), began)
         elif item.kind == wire.RESULT:
@@ -150,11 +153,12 @@ class Hearing:
     def _verdict(self, item: Verdict, began: int | None) -> None:
         if self.outcome is not None:
             return
-        self._stop_clock(began)
         facts = item.facts
         if facts is None:
             msg = "the launcher was killed while the function ran; the call can be made again"
             raise LauncherLostError(msg, step="run")
+        # The launcher knows when it ended; this side may have come to hear of it late.
+        self._stop_clock(began, facts["at"])
         ending = facts["ending"]
         if ending == "sandbox":
             raise sandbox_error(facts, "the sandbox", "run")
@@ -208,6 +212,11 @@ def _error_object(body: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+# A call's id is the line that it came by and its number there. A reply that is late, to a
+# call of a line that is closed, must not go to the one that took its place.
+_NUMBER_BITS = 32
+
+
 def _too_large(error: Exception) -> ServiceReply:
     msg = (
         f"The request is too large: {error}. A request has at most {_HEADER_LIMIT:,} bytes of "
@@ -216,7 +225,7 @@ def _too_large(error: Exception) -> ServiceReply:
     return ServiceReply(failure=ServiceFailure("RequestEntityTooLargeException", msg))
 
 
-def _service_call(item: Message) -> ServiceCall:
+def _service_call(item: Message, line: int) -> ServiceCall:
     text, body = wire.split_payload(item.payload, _HEADER_LIMIT)
     try:
         header = loads(text, _CALL_LIMITS)
@@ -245,14 +254,17 @@ def _service_call(item: Message) -> ServiceCall:
         operation,
         parameters,
         body if header.get("has_body") else None,
-        item.number,
+        line << _NUMBER_BITS | item.number,
         region,
         session,
     )
 
 
 def write_reply(line: Line, call_id: int, reply: ServiceReply) -> None:
-    """Answer a service call."""
+    """Answer a service call, from any thread; a call of another line is left alone."""
+    came_by, number = divmod(call_id, 1 << _NUMBER_BITS)
+    if came_by != line.number:
+        return
     header: dict[str, Any] = {"output": dict(reply.output), "has_body": reply.body is not None}
     if reply.failure is not None:
         failure = reply.failure
@@ -261,7 +273,7 @@ def write_reply(line: Line, call_id: int, reply: ServiceReply) -> None:
             "message": failure.message,
             "details": dict(failure.details),
         }
-    line.answer(wire.encode_message(wire.REPLY, call_id, header, reply.body or b""))
+    line.answer(wire.encode_message(wire.REPLY, number, header, reply.body or b""))
 
 
 def log_of(text: Text) -> Log:

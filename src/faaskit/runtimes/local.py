@@ -183,19 +183,20 @@ class LocalBackend:
 
     def new_line(self, limits: Limits) -> tuple[int, Line]:
         """Return a number that was never used and the pipes to go with it."""
+        number = next(self._numbers)
         try:
-            line = Line(message_limits(limits))
+            line = Line(message_limits(limits), number)
         except OSError as error:
             facts = {"errno": error.errno}
             raise sandbox_error(facts, "an environment", "open pipes") from error
         self._lines.add(line)
-        return next(self._numbers), line
+        return number, line
 
     def after_fork_in_child(self) -> None:
         """Let go of what belongs to the parent, and begin anew."""
         # The parent's launcher sees the parent's end by the end of these pipes.
         for line in list(self._lines):
-            line.close()
+            line.after_fork_in_child()
         if self._keeper is not None:
             self._keeper.abandon()
         self._begin()
@@ -397,7 +398,7 @@ class LocalEnvironment:
         if not meter.claim():
             raise BrokenPipeError  # it leaves, for its function was idle
         self._began = True
-        began = time.perf_counter_ns()
+        began = time.monotonic_ns()
         for item in line.write(frames):
             yield from end.hear(item, began)
         # After the event, so that no function is killed before its time is up.
@@ -411,7 +412,7 @@ class LocalEnvironment:
         while end.outcome is None:
             for item in line.listen():
                 if end.phase == "init" and _init_done(item):
-                    now = time.perf_counter_ns()
+                    now = time.monotonic_ns()
                     end.init_duration_ms = (now - began) / 1e6
                     end.phase, began = "invoke", now
                     meter.count_from_now()
@@ -442,11 +443,12 @@ class LocalEnvironment:
         return evolve(outcome, detail=hint(outcome.payload, private_folders()))
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:
-        """Answer a service call, of INIT or of the handler."""
-        if self._ahead is not None:
-            write_reply(self._ahead.line, call_id, reply)
-        elif self._template is not None:
-            self._template.reply(call_id, reply)
+        """Answer a service call, of INIT or of the handler; from any thread."""
+        template, ahead = self._template, self._ahead
+        if ahead is not None:
+            write_reply(ahead.line, call_id, reply)
+        if template is not None:
+            template.reply(call_id, reply)
 
     def cancel(self) -> None:
         """Kill what runs, from any thread; ``run`` then raises ``RunCancelledError``."""

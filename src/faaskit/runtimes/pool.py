@@ -221,7 +221,7 @@ class Template:
         self.keeper = self._backend.keeper()
         self._number, line = self._backend.new_line(limits)
         self._line = line
-        began = time.perf_counter_ns()
+        began = time.monotonic_ns()
         try:
             jailed = self._opened is not None
             with _code_file(self.code, self._opened) as file:
@@ -252,7 +252,7 @@ class Template:
         while True:
             for item in line.listen():
                 if isinstance(item, Message) and item.kind == wire.INIT_DONE:
-                    init_ms = (time.perf_counter_ns() - began) / 1e6
+                    init_ms = (time.monotonic_ns() - began) / 1e6
                     if item.payload:
                         self.lose_snapshot(item.payload)
                 elif isinstance(item, Verdict) and item.facts and item.facts["ending"] == "ready":
@@ -297,9 +297,10 @@ class Template:
         raise StaleError(SandboxError(msg, step="run INIT"))
 
     def reply(self, call_id: int, reply: ServiceReply) -> None:
-        """Answer a service call of INIT."""
-        if self._line is not None:
-            write_reply(self._line, call_id, reply)
+        """Answer a service call of INIT, from any thread."""
+        line = self._line
+        if line is not None:
+            write_reply(line, call_id, reply)
 
     # Environments ahead of use
 

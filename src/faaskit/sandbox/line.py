@@ -10,17 +10,22 @@ from __future__ import annotations
 import json
 import os
 import select
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
 
+from faaskit.exceptions import SandboxError
 from faaskit.sandbox import wire
+from faaskit.sandbox.call_queue import CallQueue
 
 __all__ = ["Hangup", "Item", "Line", "Message", "Text", "Verdict"]
 
 _READ_SIZE = 1 << 16
+# How soon an answer that can't be written notices that nobody wants it any more.
+_LOOK_AFTER_MS = 50
 
 
 @frozen
@@ -71,15 +76,19 @@ class Line:
     """
     Three pipes and a fourth for the verdict.
 
+    One thread listens, writes the event and closes; any other may ``answer``.
+
     Args:
         limits: The largest message of each kind that is taken, in bytes.
+        number: Of the template or environment behind it, unlike any other's.
 
     Attributes:
         theirs: The other ends (event, reply, log, verdict), to be handed over once.
         parked: Whether the environment behind it has said that it is ready.
     """
 
-    def __init__(self, limits: Mapping[int, int]) -> None:
+    def __init__(self, limits: Mapping[int, int], number: int = 0) -> None:
+        self.number = number
         made: list[int] = []
         try:
             for _ in range(4):
@@ -100,6 +109,10 @@ class Line:
         self._poll = select.poll()
         for descriptor in self._open:
             self._poll.register(descriptor, select.POLLIN)
+        # For what an answering thread touches: the event pipe, whose number may be another
+        # file's once it is closed, and the turns of the calls.
+        self._lock = threading.Lock()
+        self._calls: CallQueue[Message] = CallQueue()
         self._closed = False
         self.parked = False
 
@@ -128,29 +141,40 @@ class Line:
 
     def answer(self, frames: Iterable[bytes]) -> None:
         """
-        Write frames to a function that waits for them, hearing nothing meanwhile.
+        Write the reply to the call that is under way, from any thread.
 
-        One that does not read what it asked for gets no further, and no memory of this
-        side: its pipes fill until its time is up.
+        A function that does not read what it asked for gets no further: its pipe fills, and
+        this waits until its line is closed.
         """
-        for frame in frames:
-            view = memoryview(frame)
-            while view:
+        rest = iter(frames)
+        frame = next(rest, None)
+        while frame is not None:
+            following = next(rest, None)
+            if not self._write_answer(memoryview(frame), last=following is None):
+                return
+            frame = following
+
+    def _write_answer(self, view: memoryview, *, last: bool) -> bool:
+        """Write a frame of an answer; return False where nobody will read it."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    return False
                 try:
                     view = view[os.write(self._event, view) :]
                 except BlockingIOError:
-                    if not self._wait_writable():
-                        return
+                    pass
                 except BrokenPipeError:
-                    return
-
-    def _wait_writable(self) -> bool:
-        """Wait until more can be written; return False if the verdict came first."""
-        waiting = select.poll()
-        waiting.register(self._event, select.POLLOUT)
-        if self._verdict in self._open:
-            waiting.register(self._verdict, select.POLLIN)
-        return self._verdict not in dict(waiting.poll())
+                    return False
+                if not view:
+                    if last:
+                        # Under the lock: a function that has read this sends its next call at
+                        # once, which is heard only after its turn has come.
+                        self._calls.answered()
+                    return True
+            writable = select.poll()
+            writable.register(self._event, select.POLLOUT)
+            writable.poll(_LOOK_AFTER_MS)
 
     def _listen_until_writable(self) -> Iterator[Item]:
         self._poll.register(self._event, select.POLLOUT)
@@ -174,6 +198,8 @@ class Line:
             yield from self._hear_log()
         if self._reply in ready:
             yield from self._hear_reply()
+        elif self._calls.wake in ready:
+            yield from self._resume()
         if self._verdict in ready:
             yield self._hear_verdict()
 
@@ -193,11 +219,46 @@ class Line:
         try:
             for frame in self._decoder.feed(data):
                 message = self._assembler.add(frame)
-                if message is not None:
+                if message is None:
+                    continue
+                if message[0] != wire.CALL:
                     yield Message(*message)
+                    continue
+                with self._lock:
+                    self._calls.add(Message(*message), len(message[2]))
+                    call = self._calls.next()
+                if call is not None:
+                    yield call
         except wire.WireError as error:
             self._forget(self._reply)
             yield Hangup(str(error))
+        else:
+            yield from self._next_call()
+
+    def _next_call(self) -> Iterator[Message]:
+        """Yield a call whose turn has come; stop reading where there are others behind it."""
+        with self._lock:  # in one: a turn that ends between the two would wake nobody
+            call = self._calls.next()
+            try:
+                paused = self._calls.pause()
+            except OSError as error:
+                msg = (
+                    f"no descriptor to wait for a service call with: {error.strerror}; this "
+                    "process has too many files open (ulimit -n)"
+                )
+                raise SandboxError(msg, step="read a call", errno=error.errno) from error
+            if paused:
+                self._poll.unregister(self._reply)
+                self._poll.register(self._calls.wake, select.POLLIN)
+        if call is not None:
+            yield call
+
+    def _resume(self) -> Iterator[Message]:
+        """Go on reading: the call that was under way is answered."""
+        os.eventfd_read(self._calls.wake)
+        self._poll.unregister(self._calls.wake)
+        self._poll.register(self._reply, select.POLLIN)
+        yield from self._next_call()
 
     def _hear_verdict(self) -> Verdict:
         data = os.read(self._verdict, _READ_SIZE)
@@ -238,9 +299,16 @@ class Line:
 
     def close(self) -> None:
         """Close this side's ends. What is behind them is killed by an order, not by this."""
-        if self._closed:
-            return
-        self._closed = True
-        self.hand_over()
-        for descriptor in (self._event, self._reply, self._log, self._verdict):
-            os.close(descriptor)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._calls.close()
+            self.hand_over()
+            for descriptor in (self._event, self._reply, self._log, self._verdict):
+                os.close(descriptor)
+
+    def after_fork_in_child(self) -> None:
+        """Close what a fork has inherited; a thread that is gone may have held the lock."""
+        self._lock = threading.Lock()
+        self.close()

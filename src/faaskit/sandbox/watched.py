@@ -156,6 +156,7 @@ class Watched:
         self.told = True
         throttled = 0 if self.share is None else self.share.throttled_ns
         facts.update(ending=ending, cpu_ns=self.cpu_ns, peak=self.peak, throttled_ns=throttled)
+        facts["at"] = time.monotonic_ns()
         with contextlib.suppress(BrokenPipeError, BlockingIOError):  # nobody wants to know
             os.write(self._verdict, json.dumps(facts).encode())
         os.close(self._verdict)

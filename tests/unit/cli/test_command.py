@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from probes import wait_gone
 
 from faaskit.cli import main
+from faaskit.cli.finding import find_app
 
 HANDLERS = """
 def echo(event, context):
@@ -115,6 +119,50 @@ def test_run_wants_an_app(handlers: str, capsys: pytest.CaptureFixture[str]) -> 
     """Anything else is told."""
     assert main(["run", f"{handlers}:echo"]) == 2
     assert "is no App" in capsys.readouterr().err
+
+
+SERVED = """
+from faaskit import App
+
+app = App("served", state="state")
+
+@app.function(memory_size=256)
+def note(event, context):
+    return event
+"""
+
+# What a shell does that starts a program in the background.
+_IGNORING = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+
+
+@pytest.mark.timeout(100)
+def test_run_in_background_ignores_ctrl_c_and_ends_on_sigterm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was ignored stays so; the other signal finishes what is under way, and leaves nobody."""
+    name = f"served_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(SERVED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    command = [*_IGNORING, sys.executable, "-m", "faaskit", "run", f"{name}:app"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "served: serving 1 functions; SIGTERM ends it\n"
+            with find_app(f"{name}:app") as app:
+                for event in ("before", "after"):
+                    app.functions["note"].send(event)
+                    assert program.stdout.readline().startswith("note  ok  ")
+                    program.send_signal(signal.SIGINT)
+                below = psutil.Process(program.pid).children(recursive=True)
+                assert below
+                program.send_signal(signal.SIGTERM)
+                out, _ = program.communicate(timeout=30)
+                assert (out, program.returncode) == ("", 0)
+                assert app.pending() == []
+            wait_gone(below)
+        finally:
+            program.kill()
 
 
 def test_doctor_tells_what_holds(capsys: pytest.CaptureFixture[str]) -> None:

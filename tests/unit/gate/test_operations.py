@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from faaskit.gate.gate import Gate, Principal
 from faaskit.gate.operations.requirements import requirements
-from faaskit.gate.operations.table import SERVICES, Ask, Table, table
+from faaskit.gate.operations.resources import READINGS, arn_of
+from faaskit.gate.operations.table import SERVICES, Ask, Resource, Table, table
 from faaskit.gate.resource_policies import ResourcePolicies
 from faaskit.gate.service import Caller, Refusal, Requirement
 from faaskit.iam import Role, allow
@@ -556,6 +558,37 @@ def test_hostile_parameters(data: st.DataObject, chosen: tuple[str, str]) -> Non
         return
     assert needed
     assert all(one.resource for one in needed)
+
+
+_MALFORMED = (
+    *("http://[/x/y", "http://[::1/123456789012/q", "//[x/y", "https://\u2100.com/123456789012/q"),
+    *(
+        "http://a:port/x/y",
+        "arn:",
+        "arn:aws:sqs:::::::",
+        ":" * 40,
+        "/" * 40,
+        "%",
+        "a/%ff/%zz",
+        "\0",
+    ),
+    *("http://[v1.x]/123456789012/q", "http:///q", "?versionId=", "\u2100", "a\nb"),
+)
+
+
+@pytest.mark.parametrize("reading", sorted(READINGS))
+@pytest.mark.parametrize("value", _MALFORMED)
+def test_malformed_address_is_an_arn_or_refused(reading: str, value: str) -> None:
+    """A URL or an ARN that a function sends is anything; reading it is no fault of the gate's."""
+    resource = Resource("Named", reading, "arn:aws:x:{region}:{account}:{value}")
+    with contextlib.suppress(Refusal):
+        assert isinstance(arn_of(resource, {"Named": value}, region=_REGION, account=_ACCOUNT), str)
+
+
+def test_queue_url_that_is_no_url_is_refused() -> None:
+    """It says which parameter it is about."""
+    with pytest.raises(Refusal, match="QueueUrl 'http://\\[/x' is not a URL"):
+        _needs("sqs", "SendMessage", QueueUrl="http://[/x", MessageBody="b")
 
 
 @pytest.mark.parametrize(

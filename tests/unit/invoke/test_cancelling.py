@@ -190,3 +190,37 @@ def test_after_ctrl_c_the_script_can_go_on(tmp_path: Path, lifeline: Lifeline) -
         assert script.wait_last() == 0
     finally:
         script.close()
+
+
+NESTED = """
+    import sys
+    import plain_deeds
+    from faaskit import allow, function
+
+    act = function(plain_deeds.act, timeout=60)
+
+    @allow("lambda:InvokeFunction", on=act)
+    @function(timeout=60)
+    def call(event, context):
+        return act.invoke(event).result()
+
+    try:
+        call.invoke({"do": "holds", "port": int(sys.argv[1])})
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    input()
+"""
+
+
+def test_ctrl_c_kills_what_the_function_invoked(tmp_path: Path, lifeline: Lifeline) -> None:
+    """Nobody waits for it any more, and the script lives on."""
+    script = Script(tmp_path, NESTED, lifeline.port)
+    try:
+        running = lifeline.next()
+        script.signal(signal.SIGINT)
+        script.wait_line("interrupted")
+        running.wait_end()
+        script.go_on()
+        assert script.wait_last() == 0
+    finally:
+        script.close()

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from faaskit.clock import Clock, from_epoch_ms
 from faaskit.definition import ASYNC_REQUEST_LIMIT_BYTES
 from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.details import in_log
 from faaskit.events.mappings.lane import Lane
 from faaskit.events.mappings.records import batch_record, batch_target
 from faaskit.events.mappings.sources import Row
@@ -110,7 +111,7 @@ class GivingUp:
             lane.arn,
             function.name,
             over.condition,
-            over.detail,
+            in_log(over.detail),
         )
 
     def _tell(

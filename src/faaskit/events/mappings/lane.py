@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from faaskit.events.mappings.lanes import Claim
-from faaskit.events.mappings.progress import Piece, Progress, Window
+from faaskit.events.mappings.progress import LONGEST_BACKOFF_MS, Piece, Progress, Window
 from faaskit.events.mappings.registry import Declared
 from faaskit.events.mappings.settings import MAX_RECORDS_BYTES
 from faaskit.events.mappings.sources import Page, Row, Shard, StreamSource
@@ -143,6 +143,16 @@ class Lane:
         self._gather_anew()
         self.read_to = self.progress.position
         self.busy = False
+
+    def correct(self, now_ms: int) -> None:
+        """Put right what is due where the clock was set back; see ``ClockCorrection``."""
+        if self.busy:
+            return
+        if self.rows and self.rows[-1].arrived_ms > now_ms + 1000:
+            self.begin_again()  # they are stored with other moments by now
+        pieces = self.progress.pieces
+        if pieces and pieces[0].due_ms > now_ms + LONGEST_BACKOFF_MS + 1000:
+            self.progress = evolve(self.progress, pieces=(evolve(pieces[0], due_ms=0), *pieces[1:]))
 
     def _gather_anew(self) -> None:
         self.rows = []

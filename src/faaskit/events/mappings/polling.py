@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from faaskit.clock import epoch_ms, from_epoch_ms
 from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.details import in_log
 from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import QueueSource, record
 from faaskit.events.mappings.reader import Invocable, Reader
@@ -245,7 +246,7 @@ class QueueMappings(Generic[_F, _I]):
         except later as error:
             # As on AWS: the messages are seen again when their visibility timeout has ended.
             detail = f"{type(error).__name__}: {error}"
-            _log.warning("messages for %r are put off: %s", function.name, detail)
+            _log.warning("messages for %r are put off: %s", function.name, in_log(detail))
             self._note(batch, Answer(None, problem=detail))
             self.forget(number, tried=True)
             return None
@@ -275,7 +276,7 @@ class QueueMappings(Generic[_F, _I]):
                 "%d messages for %r failed, and are seen again later: %s",
                 len(batch.entries) - len(done),
                 batch.mapping.function,
-                answer.problem or "batchItemFailures",
+                in_log(answer.problem or "batchItemFailures"),
             )
         with self._state.writing() as connection:
             messages.delete(connection, done)

@@ -14,9 +14,9 @@ from typing import Any
 
 from attrs import asdict, evolve, frozen
 
-__all__ = ["Piece", "Progress", "Window", "backoff_ms", "retried"]
+__all__ = ["LONGEST_BACKOFF_MS", "Piece", "Progress", "Window", "backoff_ms", "retried"]
 
-_LONGEST_BACKOFF_MS = 60_000
+LONGEST_BACKOFF_MS = 60_000
 
 
 @frozen
@@ -149,4 +149,4 @@ def retried(
 
 def backoff_ms(failures: int) -> int:
     """Return how long to wait after so many failures in a row: 1 s, 2 s, 4 s, up to a minute."""
-    return min(_LONGEST_BACKOFF_MS, 1000 << min(failures - 1, 6))
+    return min(LONGEST_BACKOFF_MS, 1000 << min(failures - 1, 6))

@@ -20,6 +20,7 @@ from attrs import evolve
 
 from faaskit.clock import epoch_ms, from_epoch_ms
 from faaskit.events.asynchronous import AsynchronousQueue
+from faaskit.events.details import in_log
 from faaskit.events.mappings.giving_up import GivenUp, GivingUp
 from faaskit.events.mappings.lane import Batch, Lane
 from faaskit.events.mappings.lanes import LaneKey, LaneStore
@@ -99,6 +100,9 @@ class StreamMappings(Generic[_F, _I]):
                     )
                 }
             )
+            now_ms = epoch_ms(self._clock.now())
+            for lane in self._lanes.values():
+                lane.correct(now_ms)
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is due."""
@@ -374,7 +378,7 @@ class StreamMappings(Generic[_F, _I]):
     ) -> None:
         """Have a batch tried again that could not be run: that is no attempt of the function's."""
         now_ms = epoch_ms(self._clock.now())
-        _log.warning("a batch of %s for %r is put off: %s", lane.arn, function.name, detail)
+        _log.warning("a batch of %s for %r is put off: %s", lane.arn, function.name, in_log(detail))
         if batch.piece is None:
             assert batch.window is not None
             throttles = batch.window.throttles + 1

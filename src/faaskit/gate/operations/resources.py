@@ -109,7 +109,10 @@ def _log_group(resource: Resource, value: str, region: str, account: str) -> str
 
 def _queue(resource: Resource, value: str, region: str, account: str) -> str:
     """Return the ARN of a queue by its URL, whose path ends in account and name."""
-    parts = urlsplit(value).path.rstrip("/").split("/")
+    try:
+        parts = urlsplit(value).path.rstrip("/").split("/")
+    except ValueError:
+        refuse(f"QueueUrl {excerpt(value)} is not a URL: pass the one that the queue has")
     if len(parts) < 2 or not parts[-1]:  # noqa: PLR2004 - account and name
         return _filled(resource, value, region, account)
     owner = parts[-2] if re.fullmatch(r"\d{12}", parts[-2]) else account

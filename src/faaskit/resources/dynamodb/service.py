@@ -123,7 +123,8 @@ class DynamoDbService:
     def _write(self, kind: Kind, members: Members) -> dict[str, Any]:
         asked = capacity_asked(members)
         write = write_request(kind, members, self._tables, alone=True)
-        with self._writing({write.table: write.settings}) as (connection, now_ms):
+        tables = {write.table: write.settings}
+        with self._writing(tables, frees=kind == "Delete") as (connection, now_ms):
             done = change(connection, write, now_ms)
         return change_output(write, done, asked)
 
@@ -159,7 +160,8 @@ class DynamoDbService:
         asked = capacity_asked(members)
         writes = batch_writes(members, self._tables)
         tables = {write.table: write.settings for _, write in writes}
-        with self._writing(tables) as (connection, now_ms):
+        frees = all(write.kind == "Delete" for _, write in writes)
+        with self._writing(tables, frees=frees) as (connection, now_ms):
             done = [(name, change(connection, write, now_ms)) for name, write in writes]
         return batch_output(done, asked)
 
@@ -222,10 +224,10 @@ class DynamoDbService:
 
     @contextlib.contextmanager
     def _writing(
-        self, tables: Mapping[str, TableSettings]
+        self, tables: Mapping[str, TableSettings], *, frees: bool = False
     ) -> Iterator[tuple[sqlite3.Connection, int]]:
         """Lend the connection inside a transaction, and the time, in which tables are there."""
-        with self._state.writing() as connection:
+        with self._state.writing(frees=frees) as connection:
             now_ms = epoch_ms(self._clock.now())
             for name, settings in tables.items():
                 keep_table(connection, name, settings, now_ms)

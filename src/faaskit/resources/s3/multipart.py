@@ -150,7 +150,7 @@ class Uploads:
 
     def abort(self, request: AbortMultipartUpload) -> None:
         """Throw an upload's parts away."""
-        with self._state.writing() as connection:
+        with self._state.writing(frees=True) as connection:
             _found(connection, request)
             blobs = self.forget(connection, request.upload)
         self._state.blobs.remove(blobs)

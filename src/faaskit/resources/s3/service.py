@@ -333,7 +333,7 @@ class S3Service:
 
     def _delete(self, request: DeleteObject, caller: Caller) -> ServiceReply:
         where = (request.bucket, request.key.encode())
-        with self._state.writing() as connection:
+        with self._state.writing(frees=True) as connection:
             replaced = _blob_of(connection, where)
             if replaced:
                 connection.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", where)

@@ -67,6 +67,7 @@ class SqsService:
         clock: Decides what is visible, and what is too old.
         region: The app's, in ARNs and URLs.
         account: The app's, too.
+        correct: Called before a receive: puts right what a clock that was set back hides.
     """
 
     name = "sqs"
@@ -79,8 +80,10 @@ class SqsService:
         clock: Clock,
         region: str,
         account: str,
+        correct: Callable[[], None] = lambda: None,
     ) -> None:
         self._state = state
+        self._correct = correct
         self._queues = queues
         self._clock = clock
         self._region = region
@@ -121,7 +124,7 @@ class SqsService:
             return ServiceReply(self._receive(request, declared))
         if isinstance(request, GetAttributes):
             return ServiceReply(self._attributes(request, declared))
-        with self._state.writing() as connection:
+        with self._state.writing(frees=isinstance(request, (DeleteMessages, Purge))) as connection:
             now = epoch_ms(self._clock.now())
             queue = keep_queue(connection, request.queue, declared, now)
             return ServiceReply(self._change(connection, queue, request, now, caller))
@@ -211,6 +214,7 @@ class SqsService:
         while True:
             changes = self._state.changes
             seen = changes.count
+            self._correct()
             moment = self._clock.now()
             now = epoch_ms(moment)
             with self._state.reading() as connection:

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define
 
 from faaskit.clock import from_epoch_ms
+from faaskit.events.details import in_log
 from faaskit.events.mappings.outcomes import Answer, read_answer
 from faaskit.events.mappings.queues import record
 from faaskit.events.mappings.reader import Invocable, Reader
@@ -194,7 +195,7 @@ class RemoteQueues(Generic[_F, _I]):
                 "%d messages for %r failed, and are seen again later: %s",
                 len(failed),
                 function.name,
-                answer.problem or "batchItemFailures",
+                in_log(answer.problem or "batchItemFailures"),
             )
         self._delete(mapping, poll, done)
         self._registry.tell(mapping, PROBLEM if failed else OK)
