@@ -36,7 +36,8 @@ Channels
   It is told once for each line, or the pipe ends with the launcher. Whoever waits for a
   function waits on the line and the verdict at once, and so never waits for ever.
 - *Link*: a socket between the launcher and a template, and the environments until they have
-  introduced themselves. The kernel adds the sender's pid to each message.
+  introduced themselves. Reports on it are of a fixed size (reports.py), and the kernel adds the
+  sender's pid to each. The launcher never waits in a write, to a template or to the app.
 
 The way of one call
 -------------------
@@ -50,7 +51,11 @@ The way of one call
    no thread, the app reads from the kernel what it used, marks it as over in the table, and goes
    on: the launcher ends it when it looks next. Else that is ordered; the launcher reads it of the
    whole tree, kills it, and tells the verdict, for which the app waits.
-4. What is parked ends when its function was idle for minutes (parking.py).
+4. What is parked ends when its function was idle for minutes (parking.py). What computes or grows
+   while nobody has called is ended at the next look, once in a second (idle_usage.py).
+
+Deadlines are looked at before trees are: a look at a thousand processes of one function keeps no
+other one alive.
 
 A fork shares open files and shared memory with its template, which would carry what one call
 wrote to the next. After INIT the template looks at what is open that was not (inherited_state.py).
@@ -61,14 +66,31 @@ Before it serves, a template runs the code that environments run, so that the in
 specialised it, and puts a large image into huge pages (huge_pages.py): every page that a fork
 need not copy, nor its table entry, is time and memory of each call.
 
+Cgroups
+-------
+Where this process may make any (hierarchies.py), each template and each environment joins one
+group for each controller before any code of the user's runs in it (cgroups.py). *pids* refuses what
+a fork bomb forks. *memory* has everything that no resident set has: its limit is memory size plus
+storage plus the kernel's own, since /tmp is memory, too; the memory size itself is held by the
+watchdog, which takes files in memory from the group's counters. *cpu* has a quota only once a tree
+was ahead of its share: under version 1 the tree is moved to a group of its own then, for to join
+one more at each fork costs all calls. Groups are used again, the longest unused first.
+
+Without, the watchdog walks trees, looks through descriptors a slice at a time, adds page tables, and
+holds the share of CPU by SIGSTOP.
+
 Who has what rights
 -------------------
 - The launcher has the app's. As root it runs ahead of whatever it has to end.
 - The view is made by whoever may mount: root, or the first process of a user namespace. The
   template is in a user namespace below that one, so for it all mounts of the view are locked.
   It keeps the right to make namespaces and to mount, within its own.
-- A root app's functions run under a host uid that nobody has: uid 0 could write the kernel's
-  settings, with no capability at all. Root's files are shown to it as its own, read-only.
+- A root app's functions run under host uids that nobody has, each under one of its own: uid 0
+  could write the kernel's settings, with no capability at all, and what the kernel counts for a
+  user would be counted for all of them. Root's files are shown to it as its own, read-only.
+- Everything is in a session keyring of the launcher's own: the user's keys are out of reach even
+  where no filter refuses the calls for them.
+- On a host that is full the kernel takes templates and environments before the app.
 - An environment gives up every capability, sets no_new_privs, and puts itself under Landlock
   as the last thing, because a process under Landlock can't mount. A few calls to the kernel
   are not answered, since its template (seccomp.py).
@@ -79,7 +101,7 @@ Who may be lied to about what
   incomplete, and what is no message ends the call. Its JSON is counted before it is parsed. It
   can't lower its bill: both clocks and all figures are outside.
 - A template may have been taken over by INIT code. It can lie about exit statuses, keep them
-  back, or fork wrongly; the verdict of what the launcher kills does not wait for it. A pid is
+  back, or fork wrongly; whatever goes wrong with one of its reports ends that template alone; the verdict of what the launcher kills does not wait for it. A pid is
   believed because the kernel tells it, and only of a child of that template. What it can
   spoil is its own function: the freshness of its next calls, not anybody else's safety.
 - At the level "process" all run as the same user: nothing but their good manners keeps
@@ -93,6 +115,8 @@ Ends
   doorkeeper is to kill the function.
 - Else a tree is killed by stopping all of it first, over and over until a walk finds nobody
   new; where there are pids cgroups, by forbidding it to fork and killing the group's members.
+- What a launcher that was killed leaves is named by boot, pid namespace, pid and start time: a
+  sweep takes nothing of a container's whose processes it does not see.
   What an environment leaves when it ends by itself becomes the launcher's child (a subreaper,
   too) and is killed on sight.
 - The app dies: its pidfd tells the launcher, which kills everything and ends. The pidfd, not

@@ -163,10 +163,11 @@ class Watchdog:
         few = pids[:_FEW]
         tables = max(0, usage.page_tables(few) - watched.memory_limit // _USUAL_PAGE_TABLES)
         held = 0
-        if watched.group is not None and watched.group.counts_memory:
-            if watched.jailed:  # else the files of its temporary folder may be in memory
-                with contextlib.suppress(OSError):  # it ended, or somebody removed its group
-                    held = watched.group.shared_memory() - _disk_used(pids[0])
+        group = watched.group
+        # Not at "process": the files of its temporary folder may be in memory, too.
+        if group is not None and group.counts_memory and watched.jailed:
+            with contextlib.suppress(OSError):  # it ended, or somebody removed its group
+                held = group.shared_memory() - _disk_used(pids[0])
         else:
             if watched.memory_files is None:
                 watched.memory_files = MemoryFiles(self._memfds)
