@@ -76,8 +76,8 @@ watchdog, which takes files in memory from the group's counters. *cpu* has a quo
 was ahead of its share: under version 1 the tree is moved to a group of its own then, for to join
 one more at each fork costs all calls. Groups are used again, the longest unused first.
 
-Without, the watchdog walks trees, looks through descriptors a slice at a time, adds page tables, and
-holds the share of CPU by SIGSTOP.
+Without, the watchdog walks trees, looks through descriptors a slice at a time, adds page tables,
+and holds the share of CPU by SIGSTOP.
 
 Who has what rights
 -------------------
@@ -101,9 +101,10 @@ Who may be lied to about what
   incomplete, and what is no message ends the call. Its JSON is counted before it is parsed. It
   can't lower its bill: both clocks and all figures are outside.
 - A template may have been taken over by INIT code. It can lie about exit statuses, keep them
-  back, or fork wrongly; whatever goes wrong with one of its reports ends that template alone; the verdict of what the launcher kills does not wait for it. A pid is
-  believed because the kernel tells it, and only of a child of that template. What it can
-  spoil is its own function: the freshness of its next calls, not anybody else's safety.
+  back, or fork wrongly; whatever goes wrong with one of its reports ends that template alone, and
+  the verdict of what the launcher kills does not wait for it. A pid is believed because the kernel
+  tells it, and only of a child of that template. What it can spoil is its own function: the
+  freshness of its next calls, not anybody else's safety.
 - At the level "process" all run as the same user: nothing but their good manners keeps
   functions from each other's files and processes.
 
