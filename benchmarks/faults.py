@@ -30,6 +30,7 @@ import psutil
 import deeds
 from faaskit import Invoker, function
 from faaskit.exceptions import FaaskitError
+from faaskit.sandbox import sweep
 from measuring import below, heading, launcher_below, parser, table
 
 _VICTIMS = ("app", "launcher", "template", "environment")
@@ -238,7 +239,7 @@ class Faults:
             with contextlib.suppress(psutil.NoSuchProcess, OSError):
                 processes.append(psutil.Process(pid))
                 if depth == 1:
-                    labels.add(_MARKER + b"%d-%d" % _label(pid))
+                    labels.add(_MARKER + sweep.name_of(pid).encode())
         return processes, labels
 
     def _judge(self, kind: str, what: str, count: int = 1) -> None:
@@ -251,11 +252,7 @@ class Faults:
     def _nothing_left(self, kind: str, before: list[psutil.Process], labels: set[bytes]) -> None:
         def left() -> list[object]:
             names = {label.partition(b"=")[2].decode() for label in labels}
-            folders = [
-                name
-                for name in os.listdir(self._temporary)
-                if name.removeprefix("faaskit-") in names
-            ]
+            folders = [name for name in os.listdir(self._temporary) if name in names]
             return [*filter(_alive, before), *_marked(labels), *folders]
 
         for each in _until_nothing(left):
@@ -281,12 +278,6 @@ class Faults:
         if self._app.process.poll() is None:
             self._app.process.kill()
             self._app.process.wait()
-
-
-def _label(pid: int) -> tuple[int, int]:
-    """Return pid and start time, as a launcher's things are named."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return pid, int(file.read().rpartition(")")[2].split()[19])
 
 
 def main() -> int:

@@ -125,7 +125,7 @@ def jail_problem() -> str:
 def _trial() -> dict[str, Any]:
     folder = str(Path(launcher.__file__).parent)
     # Named as a launcher's folder is: if this process is killed now, the next one removes it.
-    place = Path(tempfile.gettempdir(), sweep.own_name())
+    place = Path(tempfile.gettempdir(), sweep.name_of(os.getpid()))
     try:
         place.mkdir(mode=0o700, exist_ok=True)
         tried = subprocess.run(

@@ -98,7 +98,7 @@ class Launcher:
         idle_ns: int,
     ) -> None:
         self._priority = priority
-        name = sweep.own_name()
+        name = sweep.name_of(os.getpid())
         self._name = name
         self._folder = f"{temporary}/{name}"
         self._view = f"{self._folder}/view"

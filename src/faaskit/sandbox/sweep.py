@@ -16,7 +16,7 @@ import sys
 
 from . import cgroups, hierarchies, tree, usage
 
-__all__ = ["MARKER", "main", "own_name", "owner_is_gone", "sweep"]
+__all__ = ["MARKER", "main", "name_of", "owner_is_gone", "sweep"]
 
 PREFIX = "faaskit-"
 MARKER = "FAASKIT_LAUNCHER"
@@ -33,9 +33,8 @@ def _namespace() -> str:
     return f"{boot}-{pids}"
 
 
-def own_name() -> str:
-    """Return the name under which this process's things are kept, it being a launcher."""
-    pid = os.getpid()
+def name_of(pid: int) -> str:
+    """Return the name under which a launcher's things are kept, in this pid namespace."""
     return f"{PREFIX}{_namespace()}-{pid}-{usage.parent_and_start(pid)[1]}"
 
 

@@ -110,7 +110,7 @@ def test_failed_set_up_of_an_environment_names_what_to_do() -> None:
 def test_sandbox_that_fails_while_a_function_runs_names_what_to_do() -> None:
     """It is no failure of the function's, and never billed."""
     line = Line(message_limits(Limits(128, 3)))
-    facts = {"ending": "sandbox", "step": "clone", "errno": errno.EAGAIN}
+    facts = {"ending": "sandbox", "step": "clone", "errno": errno.EAGAIN, "at": 0}
     try:
         with pytest.raises(SandboxError, match=r"pids\.max"):
             list(Hearing(line, "init").hear(Verdict(facts)))
