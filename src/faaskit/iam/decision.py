@@ -27,7 +27,8 @@ from typing import Any, Literal
 from attrs import frozen
 
 from faaskit.exceptions import DefinitionError
-from faaskit.iam.context import read_context
+from faaskit.iam.context import KNOWN, Unknowns, read_context
+from faaskit.iam.matching import split_tokens
 from faaskit.iam.policies import Attached
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
@@ -93,6 +94,7 @@ def question_of(
     context: Mapping[str, Any] | None,
     caller: Caller | None,
     owner: str | None,
+    unknown: Unknowns = KNOWN,
 ) -> Question:
     """
     Return a request as the rules see it, with what AWS itself knows of it.
@@ -115,8 +117,10 @@ def question_of(
     if owner is not None:
         known = {**known, "aws:resourceaccount": owner}
     partition = partition_of(resource) or (caller.partition if caller else None)
-    values = read_context(context, known)
-    return Question(action, action.lower(), resource, values, caller, partition)
+    values = read_context(context, known, unknown.keys)
+    described = split_tokens(resource) if unknown.resource else None
+    maybe = split_tokens(unknown.actions) if unknown.actions else None
+    return Question(action, action.lower(), resource, values, caller, partition, described, maybe)
 
 
 def decide(

@@ -193,7 +193,7 @@ def _may_cover(rule: Rule, question: Question) -> bool:
     # is not told to be unused.
     resources = rule.resources
     return rule.actions.cover(question.folded_action) and (
-        resources is None or resources.may_cover(question.resource, {})
+        resources is None or resources.may_cover(question)
     )
 
 

@@ -13,18 +13,59 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import Enum
 
 from attrs import frozen
 
 from faaskit.iam.matching import Token, Wild, split_tokens
 from faaskit.iam.refusal import refuse
 
-__all__ = ["Fixed", "Template", "Variable", "parse_template", "undefined"]
+__all__ = [
+    "UNKNOWN",
+    "Fixed",
+    "Template",
+    "Unknown",
+    "Value",
+    "Values",
+    "Variable",
+    "parse_template",
+    "undefined",
+    "value_of",
+]
 
 _VARIABLE = re.compile(r"([\w.:/=+@-]+)(?:, ?'([^'{}]*)')?")
 _CHARACTERS = {"*", "?", "$"}
 
-Values = Mapping[str, str | tuple[str, ...]]
+# The part of a key that a family of keys has in common: aws:ResourceTag/, kms:EncryptionContext:
+_FAMILY = re.compile(r"[^:/]*:[^:/]*[:/]")
+
+
+class Unknown(Enum):
+    """A value of which not even its presence is known."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+Value = str | tuple[str, ...] | Unknown
+Values = Mapping[str, Value]
+
+
+def value_of(values: Values, key: str) -> Value | None:
+    """
+    Return the value of a key, in lower case; None for a key that the request lacks.
+
+    ``aws:resourcetag/*`` may be unknown as a family of keys, and ``*`` as all that have no
+    value: then each of them is.
+    """
+    value = values.get(key)
+    if value is not None:
+        return value
+    family = _FAMILY.match(key)
+    if family and values.get(f"{family[0]}*") is UNKNOWN:
+        return UNKNOWN
+    return UNKNOWN if values.get("*") is UNKNOWN else None
 
 
 @frozen
@@ -54,9 +95,10 @@ class Variable:
         Return what it stands for in a request, or None.
 
         A key of several values can't be a variable (IAM User Guide, "Single-valued vs.
-        multivalued context keys"), and its default is for a key that is not there.
+        multivalued context keys"), and its default is for a key that is not there. A key
+        that may be there has neither.
         """
-        value = values.get(self.key)
+        value = value_of(values, self.key)
         if value is None:
             return self.default
         return value if isinstance(value, str) else None
