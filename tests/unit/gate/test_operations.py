@@ -128,7 +128,7 @@ def _serve(call: ServiceCall, statements: list[Any]) -> str | None:
         region=_REGION,
         account=_ACCOUNT,
         elsewhere=_Anything(),
-        policy_of=ResourcePolicies(lambda _: None).of,
+        policies=ResourcePolicies(lambda _: None),
     )
     reply = gate.serve(Principal(Role("r", statements), "f"), call)
     return None if reply.failure is None else reply.failure.code

@@ -28,9 +28,7 @@ def _effect(resource: str, *statements: Any, action: str = "kms:Sign") -> str:
             "Resource": "*",
         }
     }
-    found = role.decide(
-        action, resource, resource_policy=key, unknown=Unknowns(resource=True)
-    )
+    found = role.decide(action, resource, resource_policy=key, unknown=Unknowns(resource=True))
     return found.effect
 
 
