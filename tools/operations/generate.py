@@ -34,6 +34,7 @@ _ROLE = re.compile(r"(role_?arn|role)$", re.IGNORECASE)
 _TAGS = re.compile(r"(tags?|taglist|tagging)$", re.IGNORECASE)
 _TAG_KEYS = re.compile(r"tagkeys$", re.IGNORECASE)
 _ARN_MEMBER = re.compile(r"(?:resource|.*)arn$", re.IGNORECASE)
+_ARN_COLONS = 5
 _DEPTH = 12  # structures within structures: models refer to themselves
 
 Ask = dict[str, Any]
@@ -177,6 +178,7 @@ class _Service:
             {key: rule[key] for key in ("members", "code", "message")}
             for rule in self._overrides.get("exclusive", ())
             if name in rule["operations"]
+            and len(self._members(name).intersection(rule["members"])) > 1
         ]
         if exclusive:
             made["exclusive"] = exclusive
@@ -231,7 +233,7 @@ class _Service:
             raise SystemExit(msg)
         if ask.get("on") in {None, "*"}:
             full.pop("on", None)
-            if self._reference.types(action) and not ask.get("special") == "none":
+            if self._reference.types(action) and ask.get("special") != "none":
                 full["on"] = self._pattern(action)
         if full.get("special") == "none":
             del full["special"]
@@ -244,6 +246,7 @@ class _Service:
         if len(types) > 1:
             start = _common([one.replace("*", "\0") for one in types]).replace("\0", "*") + "*"
             start = re.sub(r"\{[a-z]*\*$", "*", start)
+            start += ":*" * (_ARN_COLONS - start.count(":"))
         name = f"any of {start}"
         self._resources[name] = {"as": "pattern", "arn": start}
         return name
@@ -326,12 +329,12 @@ class _Service:
                 ask.get("special") == "item" and key in _ITEM_KEYS
             ):
                 continue
-            if key == "aws:RequestTag/*":
-                if tags:
-                    given[key] = tags
-            elif key == "aws:TagKeys":
-                if tags or keys:
-                    given[key] = f"#{tags or keys}"
+            if key in {"aws:RequestTag/*", "aws:TagKeys"}:
+                by_name = keys if key == "aws:TagKeys" else None
+                if tags or by_name:
+                    given[key] = f"#{tags or keys}" if key == "aws:TagKeys" else str(tags)
+                elif self._has_tags_within(name):
+                    unknown.add(key.lower())
             else:
                 source = _usable(self._keys.get(key, "unknown"), members)
                 if source == "unknown":
@@ -368,6 +371,11 @@ class _Service:
 
     def _tag_member(self, name: str) -> str | None:
         return self._tag_shape(name, _TAGS, ("structure", "map", "string"))
+
+    def _has_tags_within(self, name: str) -> bool:
+        """Return True if a structure within the parameters has tags."""
+        shape = self._model.operation_model(name).input_shape
+        return any(len(path) > 1 and _TAGS.fullmatch(path[-1]) for path, _ in _walk(shape))
 
     def _tag_keys_member(self, name: str) -> str | None:
         return self._tag_shape(name, _TAG_KEYS, ("string",))
@@ -425,7 +433,10 @@ def _walk(shape: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
 def _arn_pattern(arn: str) -> str:
     """Return the pattern of all ARNs of a format; of any account, as not all name one's own."""
     arn = arn.replace("${Partition}", "aws").replace("${Region}", "{region}")
-    return re.sub(r"\*+", "*", re.sub(r"\$\{[^}]*\}", "*", arn))
+    starred = re.sub(r"\*+", "*", re.sub(r"\$\{[^}]*\}", "*", arn))
+    *fields, rest = starred.split(":", 5)
+    # Up to the first name: a policy's star in the middle of a field reaches no further.
+    return ":".join([*fields, re.sub(r"\*.*", "*", rest)])
 
 
 def _common(texts: list[str]) -> str:

@@ -108,7 +108,9 @@ def _name(resource: Resource, value: str, region: str, account: str) -> str:
 def _arn(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
     """Return what is an ARN already; of the region that the call goes to, if it names one."""
     parts = value.split(":", 5)
-    if len(parts) == _ARN_PARTS and parts[3] not in {"", region}:
+    if len(parts) != _ARN_PARTS or parts[0] != "arn":
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass an ARN")
+    if parts[3] not in {"", region}:
         refuse(
             f"{excerpt(value)} is not in {region}, where the call goes: use a client of its region"
         )
@@ -197,10 +199,9 @@ def _key(resource: Resource, value: str, region: str, account: str) -> str | Arn
         return _arn(resource, value, region, account)
     if "alias/" not in value:
         return _filled(resource, value, region, account)
-    parts = value.split(":", 5)
-    named = value.startswith("arn:") and len(parts) == _ARN_PARTS
-    _arn(resource, value, region, account)
-    return Arn(_filled(resource, "*", region, parts[4] if named else account), pattern=True)
+    if value.startswith("arn:"):
+        account = _arn(resource, value, region, account).split(":")[4]
+    return Arn(_filled(resource, "*", region, account), pattern=True)
 
 
 def _secret(resource: Resource, value: str, region: str, account: str) -> str | Arn:
