@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 
 from faaskit.clock import epoch_ms
 
@@ -22,6 +23,7 @@ UNKNOWN_KEYS = frozenset(
 )
 
 
+@lru_cache(maxsize=1024)
 def role_id(role_arn: str) -> str:
     """
     Return a role's unique id, of AWS's form: ``AROA`` and 17 characters.

@@ -294,7 +294,8 @@ class Gate:
             policies = self._policies.among(resource, account)
         else:
             policies = (self._policies.of(resource),)
-        unknown = evolve(unknown, keys=unknown.keys | UNKNOWN_KEYS)
+        keys = unknown.keys | UNKNOWN_KEYS
+        unknown = Unknowns(unknown.resource, keys, unknown.actions)
         decision: Decision | None = None
         for policy in policies:
             decision = principal.role.decide(

@@ -73,6 +73,8 @@ def fill(
     context: Context = {}
     doubtful: set[str] = set()
     for key, source in sources.items():
+        if source.isalnum() and parameters.get(source) is None:
+            continue  # most parameters aren't given, and most sources are one by its name
         kind, name = source[0], source[1:]
         if kind == "=":
             context[key] = name
@@ -132,6 +134,8 @@ def _fill_family(
 
 def value_at(parameters: Mapping[str, Any], path: str) -> Any:
     """Return what a dotted path names in the parameters; None where a part of it is missing."""
+    if "." not in path:
+        return parameters.get(path)
     value: Any = parameters
     for name in path.split("."):
         if not isinstance(value, Mapping):
