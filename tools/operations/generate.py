@@ -264,7 +264,7 @@ class _Service:
         if any(ask["action"] in {action, *self._taggers()} for ask in asks):
             return []
         first = asks[0]
-        keep = {key: first[key] for key in ("on", "each") if key in first}
+        keep: Ask = {key: first[key] for key in ("on", "each") if key in first}
         if "on" not in keep and self._reference.types(action):
             keep["on"] = self._pattern(action)
         return [{"action": action, **keep, "if": [member]}]
@@ -318,38 +318,45 @@ class _Service:
         made = {key: value for key, value in ask.items() if key not in {"context", "unknown"}}
         if ask.get("unlisted"):
             return made
-        given: dict[str, str] = dict(ask.get("context", {}))
-        unknown: set[str] = set()
-        members = self._members(name, ask.get("each", ""))
-        listed = self._reference.keys(ask["action"])
-        tags = None if ask["action"].startswith("iam:") else self._tag_member(name)
-        keys = None if ask["action"].startswith("iam:") else self._tag_keys_member(name)
-        for key in sorted(listed):
-            if key.lower() in {one.lower() for one in given} or (
-                ask.get("special") == "item" and key in _ITEM_KEYS
-            ):
-                continue
-            if key in {"aws:RequestTag/*", "aws:TagKeys"}:
-                by_name = keys if key == "aws:TagKeys" else None
-                if tags or by_name:
-                    given[key] = f"#{tags or keys}" if key == "aws:TagKeys" else str(tags)
-                elif self._has_tags_within(name):
-                    unknown.add(key.lower())
-            else:
-                source = _usable(self._keys.get(key, "unknown"), members)
-                if source == "unknown":
-                    unknown.add(key.lower())
-                elif source != "absent":
-                    given[key] = source
-        for key in ("aws:RequestTag/*", "aws:TagKeys"):
-            # The reference leaves the keys of some tags out: they may be there.
-            if tags and key not in listed:
-                given[key] = f"?{tags}"
+        given, unknown = self._sources(name, ask)
         if given:
             made["context"] = given
         if unknown:
             made["unknown"] = sorted(unknown)
         return made
+
+    def _sources(self, name: str, ask: Ask) -> tuple[dict[str, str], set[str]]:
+        """Return where the keys of an ask come from, and those that aren't known."""
+        given: dict[str, str] = dict(ask.get("context", {}))
+        unknown: set[str] = set()
+        members = self._members(name, ask.get("each", ""))
+        listed = self._reference.keys(ask["action"])
+        tags = None if ask["action"].startswith("iam:") else self._tag_member(name)
+        for key in sorted(listed):
+            if key.lower() in {one.lower() for one in given} or (
+                ask.get("special") == "item" and key in _ITEM_KEYS
+            ):
+                continue
+            if key in _TAG_CONDITIONS:
+                source = self._tag_source(name, key)
+            else:
+                source = _usable(self._keys.get(key, "unknown"), members)
+            if source == "unknown":
+                unknown.add(key.lower())
+            elif source != "absent":
+                given[key] = source
+        for key in _TAG_CONDITIONS:
+            # The reference leaves the keys of some tags out: they may be there.
+            if tags and key not in listed:
+                given[key] = f"?{tags}"
+        return given, unknown
+
+    def _tag_source(self, name: str, key: str) -> str:
+        """Return where the condition keys of a request's tags come from."""
+        tags, keys = self._tag_member(name), self._tag_keys_member(name)
+        if key == "aws:TagKeys" and (tags or keys):
+            return f"#{tags or keys}"
+        return tags or ("unknown" if self._has_tags_within(name) else "absent")
 
     # --- botocore's shapes ---
 
@@ -396,6 +403,7 @@ class _Service:
         return None
 
 
+_TAG_CONDITIONS = ("aws:RequestTag/*", "aws:TagKeys")
 # Filled by the module that looks into items.
 _ITEM_KEYS = {
     "dynamodb:Attributes",

@@ -94,6 +94,7 @@ def question_of(
     context: Mapping[str, Any] | None,
     caller: Caller | None,
     owner: str | None,
+    *,
     unknown: Unknowns = KNOWN,
 ) -> Question:
     """

@@ -121,7 +121,7 @@ class Role:
         owner = None if resource_account is None else validate_account(resource_account)
         owner = owner_of(resource) or owner or self.account
         return decide(
-            question_of(action, resource, context, caller, owner, unknown),
+            question_of(action, resource, context, caller, owner, unknown=unknown),
             owner,
             identity=self._attached,
             boundary=self._limit,

@@ -132,10 +132,14 @@ def _value(shape: Any, name: str, *, full: bool, depth: int = 0) -> Any:
     if kind == "string":
         if shape.enum:
             return shape.enum[0]
-        lowered = name.lower()
-        if lowered.endswith("arn") or lowered in {"resource", "role"}:
-            kind = "iam::123456789012:role" if "role" in lowered else f"x:{_REGION}:{_ACCOUNT}:y"
-            return f"arn:aws:{kind}/x-1"
-        return "x-1"
+        return _text(name.lower())
     plain = {"boolean": True, "blob": "YQ==", "timestamp": "2026-01-01T00:00:00Z"}
     return plain.get(kind, 1)
+
+
+def _text(name: str) -> str:
+    """Return a name, or an ARN where the parameter is called one."""
+    if not name.endswith("arn") and name not in {"resource", "role"}:
+        return "x-1"
+    kind = "iam::123456789012:role" if "role" in name else f"x:{_REGION}:{_ACCOUNT}:y"
+    return f"arn:aws:{kind}/x-1"

@@ -167,6 +167,25 @@ def test_operation_is_denied_by_a_deny_of_what_the_reference_lists(
         assert _code(call, _deny(action, every)) in _CODES
 
 
+# Types of ARNs with more in them than the names that are given.
+_LONGER = {"Secret", "alias", "consumer", "event-bus", "layerVersion", "log-group", "topic"}
+
+
+@pytest.mark.parametrize(("service", "operation"), _LISTED)
+def test_operation_is_denied_by_a_deny_of_the_one_resource_that_it_names(
+    service: str, operation: str
+) -> None:
+    """By the reference's own format of its ARN, filled with the names of the parameters."""
+    action, one = _listed(service, operation)
+    resources = _reference()[_prefix(service)]["resources"]
+    types = [name for name in one["resource_types"] if name in resources]
+    if len(types) != 1 or types[0] in _LONGER:
+        return
+    arn = resources[types[0]]["arn"].replace("${Partition}", "aws").replace("${Region}", _REGION)
+    arn = re.sub(r"\$\{[^}]*\}", "x-1", arn.replace("${Account}", _ACCOUNT))
+    assert _code(_call(service, operation, full=False), _deny(action, arn)) in _CODES
+
+
 @pytest.mark.parametrize("full", [True, False], ids=["all-parameters", "required-ones"])
 @pytest.mark.parametrize(("service", "operation"), _LISTED)
 def test_condition_on_a_listed_key_is_decided_or_unknown(

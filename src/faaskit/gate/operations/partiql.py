@@ -101,8 +101,8 @@ def read_statement(statement: object) -> Target:
 def _unreadable(statement: str, reason: str = "") -> Target:
     msg = (
         f"Statement wasn't well formed, can't be processed: {excerpt(statement)}"
-        f"{f' ({reason})' if reason else ''}. The gate reads SELECT … FROM, INSERT INTO … VALUE, "
-        "UPDATE … SET or REMOVE, and DELETE FROM, with one table or index, in double quotes or none"
+        f"{f' ({reason})' if reason else ''}. Write one statement about one table or index, "
+        "whose name is in double quotes or in none"
     )
     return refuse(msg)
 
