@@ -325,6 +325,17 @@ _OBJECT = "arn:aws:s3:::b/k"
             ],
         ),
         (
+            "logs",
+            "GetLogEvents",
+            {"logGroupIdentifier": "g", "logStreamName": "s"},
+            [
+                (
+                    "logs:GetLogEvents",
+                    f"arn:aws:logs:{_REGION}:{_ACCOUNT}:log-group:g:log-stream:s",
+                )
+            ],
+        ),
+        (
             "stepfunctions",
             "StartExecution",
             {"stateMachineArn": f"arn:aws:states:{_REGION}:{_ACCOUNT}:stateMachine:m:live"},
@@ -431,6 +442,65 @@ def test_what_the_table_lacks_is_asked_for_on_everything() -> None:
     assert _serve(unknown, [narrow]) == "AccessDeniedException"
     assert _serve(unknown, [allow("dynamodb:RunProgram", on="*")]) is None
     assert _serve(ServiceCall("athena", "StartQueryExecution", {}), []) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "denied", "code"),
+    [
+        ("dynamodb", "RunProgram", "dynamodb:GetItem", "AccessDeniedException"),
+        ("dynamodb", "RunProgram", "s3:*", None),
+        ("athena", "StartQueryExecution", "athena:GetTable*", "AccessDeniedException"),
+        ("athena", "StartQueryExecution", "s3:*", None),
+        ("elbv2", "SetSubnets", "elasticloadbalancing:Delete*", "AccessDeniedException"),
+        ("elbv2", "SetSubnets", "s3:*", None),
+        # A service whose prefix nobody knows: any Deny may be about it.
+        ("nobody-knows", "Open", "s3:*", "AccessDeniedException"),
+    ],
+)
+def test_operation_that_the_table_lacks_is_denied_by_any_deny_of_its_service(
+    service: str, operation: str, denied: str, code: str | None
+) -> None:
+    """Whatever resource and condition the Deny has."""
+    narrow = {
+        "Effect": "Deny",
+        "Action": denied,
+        "Resource": "arn:aws:x:::y",
+        "Condition": {"StringEquals": {"aws:PrincipalTag/a": "b"}},
+    }
+    statements = [allow("*", on="*"), _policy([narrow])]
+    assert _serve(ServiceCall(service, operation, {}), statements) == code
+
+
+def test_policy_of_any_key_that_an_alias_may_mean_counts() -> None:
+    """A Deny in one; and one that leaves nothing to the account's roles allows nothing."""
+    key = f"arn:aws:kms:{_REGION}:{_ACCOUNT}:key/hidden"
+    call = ServiceCall("kms", "Sign", {"KeyId": "alias/hidden"})
+
+    def code(document: dict[str, Any] | None, arn: str = key) -> str | None:
+        policies = ResourcePolicies(lambda _: None)
+        policies.attach(arn, document)
+        gate = Gate(
+            clock=FakeClock("2026-01-01T00:00:00Z"),
+            region=_REGION,
+            account=_ACCOUNT,
+            elsewhere=_Anything(),
+            policies=policies,
+        )
+        principal = Principal(Role("r", [allow("kms:*", on="*")]), "f")
+        failure = gate.serve(principal, call).failure
+        return None if failure is None else failure.code
+
+    def policy(effect: str, principal: str) -> dict[str, Any]:
+        named = {"AWS": principal}
+        one = {"Effect": effect, "Principal": named, "Action": "kms:*", "Resource": "*"}
+        return _policy([one])
+
+    mine = f"arn:aws:iam::{_ACCOUNT}:role/r"
+    assert code(None) is None
+    assert code(policy("Allow", _ACCOUNT)) is None
+    assert code(policy("Deny", mine)) == "AccessDeniedException"
+    assert code(policy("Allow", f"arn:aws:iam::{_ACCOUNT}:role/other")) == "AccessDeniedException"
+    assert code(policy("Deny", mine), f"arn:aws:sqs:{_REGION}:{_ACCOUNT}:hidden") is None
 
 
 def test_an_arn_of_another_region_goes_nowhere() -> None:
