@@ -207,6 +207,24 @@ def test_condition_on_a_listed_key_is_decided_or_unknown(
         assert _CODES.intersection({there, absent}), family
 
 
+@pytest.mark.parametrize(("service", "operation"), _LISTED)
+def test_tags_of_a_resource_are_unknown(service: str, operation: str) -> None:
+    """Wherever the reference lists them, for the action or a resource of it."""
+    action, one = _listed(service, operation)
+    resources = _reference()[_prefix(service)]["resources"]
+    keys = {
+        key
+        for name, kind in one["resource_types"].items()
+        for key in (*kind["condition_keys"], *resources.get(name, {}).get("condition_keys", ()))
+    }
+    if "aws:ResourceTag/${TagKey}" not in keys:
+        return
+    call = _call(service, operation, full=False)
+    for null in ("true", "false"):
+        denied = _deny(action, Null={"aws:ResourceTag/team": null})
+        assert _code(call, denied) in _CODES
+
+
 _TAGS = ("Tags", "tags", "TagList")
 
 

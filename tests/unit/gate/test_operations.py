@@ -15,7 +15,7 @@ from faaskit.gate.operations.requirements import requirements
 from faaskit.gate.operations.table import SERVICES, table
 from faaskit.gate.resource_policies import ResourcePolicies
 from faaskit.gate.service import Caller, Refusal, Requirement
-from faaskit.iam import Policy, Role, allow
+from faaskit.iam import Policy, Role, allow, deny
 from faaskit.resources.dynamodb.numbers import canonical
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 from faaskit.testing import FakeClock
@@ -469,6 +469,18 @@ def test_operation_that_the_table_lacks_is_denied_by_any_deny_of_its_service(
     }
     statements = [allow("*", on="*"), _policy([narrow])]
     assert _serve(ServiceCall(service, operation, {}), statements) == code
+
+
+@pytest.mark.parametrize("name", ["db", f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:db"])
+def test_deny_of_a_secret_holds_however_it_is_named(name: str) -> None:
+    """Its name, and an ARN without its end, may be of the secret that the Deny names."""
+    everything = allow("secretsmanager:*", on="*")
+    call = ServiceCall("secretsmanager", "GetSecretValue", {"SecretId": name})
+    arn = f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:db-AbCdEf"
+    assert _serve(call, [everything]) is None
+    assert _serve(call, [everything, deny("secretsmanager:*", on=arn)]) in _DENIED
+    other = arn.replace("db-", "dc-")
+    assert _serve(call, [everything, deny("secretsmanager:*", on=other)]) is None
 
 
 def test_policy_of_any_key_that_an_alias_may_mean_counts() -> None:

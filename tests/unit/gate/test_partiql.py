@@ -57,6 +57,8 @@ def test_statement_is_about_its_table(statement: str, target: Target) -> None:
         "SELECT * FROM Music; DELETE FROM Other",
         "SELECT * -- FROM Other\nFROM Music",
         "SELECT * /* FROM Other */ FROM Music",
+        "SELECT * FROM Music WHERE a = 1 -- b",
+        "SELECT * FROM Music WHERE a = /* b */ 1",
         "SELECT * FROM `Music`",
         "SELECT * FROM 'Music'",
         "SELECT * FROM\tMusic",

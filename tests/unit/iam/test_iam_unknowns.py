@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from faaskit.iam import Role, allow, deny
 from faaskit.iam.context import Unknowns
-from faaskit.iam.matching import compile_text, covers, meets, split_tokens
+from faaskit.iam.matching import Wild, compile_text, covers, meets, split_tokens
 
 _KEYS = "arn:aws:kms:us-east-1:123456789012:key/*"
 _KEY = "arn:aws:kms:us-east-1:123456789012:key/abc"
@@ -126,6 +126,14 @@ def test_pattern_covers_itself_and_a_star_covers_all() -> None:
     for text in ("a*b", "a?b", "*", "a", "*:b?", ""):
         assert covers(split_tokens(text), split_tokens(text))
         assert covers(split_tokens("*"), split_tokens(text))
+
+
+def test_star_within_a_field_does_not_cover_what_may_reach_over_colons() -> None:
+    """A described star stands for any text; a policy's in the middle of a field does not."""
+    described = split_tokens("a*b")
+    assert covers(("a", Wild.ANY, "b"), described)
+    assert not covers(("a", Wild.ANY_IN_FIELD, "b"), described)
+    assert meets(("a", Wild.ANY_IN_FIELD, "b"), described)
 
 
 @pytest.mark.parametrize(
