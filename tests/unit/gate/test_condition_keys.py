@@ -280,6 +280,13 @@ def test_version_is_not_published_unless_it_is_asked_for() -> None:
         ("sqs", "SendMessage", {"QueueUrl": "https://[/1/public"}),
         ("kinesis", "DescribeStream", {"StreamARN": "x/hidden"}),
         ("dynamodb", "TagResource", {"ResourceArn": "hidden"}),
+        ("logs", "FilterLogEvents", {"logGroupIdentifier": "x:log-group:hidden"}),
+        ("events", "DescribeRule", {"Name": "hidden", "EventBusName": "x/default"}),
+        (
+            "events",
+            "DescribeRule",
+            {"Name": "hidden", "EventBusName": "xarn:aws:events:bus/default"},
+        ),
         (
             "s3",
             "DeleteObjects",

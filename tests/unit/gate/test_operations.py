@@ -288,6 +288,18 @@ _OBJECT = "arn:aws:s3:::b/k"
             [("events:PutRule", f"arn:aws:events:{_REGION}:{_ACCOUNT}:rule/shop/r")],
         ),
         (
+            "events",
+            "DescribeRule",
+            {"Name": "r", "EventBusName": f"arn:aws:events:{_REGION}:210987654321:event-bus/shop"},
+            [("events:DescribeRule", f"arn:aws:events:{_REGION}:210987654321:rule/shop/r")],
+        ),
+        (
+            "events",
+            "DescribeRule",
+            {"Name": "r", "EventBusName": "aws.partner/acme/default"},
+            [("events:DescribeRule", f"arn:aws:events:{_REGION}:{_ACCOUNT}:rule/*r")],
+        ),
+        (
             "ssm",
             "GetParameters",
             {"Names": ["/a/b:3", "c"]},
@@ -323,6 +335,12 @@ _OBJECT = "arn:aws:s3:::b/k"
                     f"arn:aws:logs:{_REGION}:{_ACCOUNT}:log-group:/aws/lambda/f:log-stream:s",
                 )
             ],
+        ),
+        (
+            "sqs",
+            "GetQueueUrl",
+            {"QueueName": "q", "QueueOwnerAWSAccountId": "210987654321"},
+            [("sqs:GetQueueUrl", f"arn:aws:sqs:{_REGION}:210987654321:q")],
         ),
         (
             "logs",

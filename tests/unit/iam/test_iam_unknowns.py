@@ -161,6 +161,24 @@ def test_condition_on_an_unknown_key_allows_nothing_and_denies(operator: dict[st
     assert decide(allow("box:*", on="*"), deny("box:*", on="*", when=operator)) == "ExplicitDeny"
 
 
+@pytest.mark.parametrize(
+    ("resource", "effect"),
+    [
+        (_KEYS, "Allow"),
+        ("arn:aws:kms:us-east-1:*:key/*", "ExplicitDeny"),
+        ("*", "ExplicitDeny"),
+        ("arn:aws:s3:::b/*", "Allow"),
+    ],
+)
+def test_account_of_a_resource_is_unknown_if_its_pattern_names_none(
+    resource: str, effect: str
+) -> None:
+    """It may be that of another account."""
+    theirs = {"StringNotEquals": {"aws:ResourceAccount": "123456789012"}}
+    role = Role("r", policies=[allow("*", on="*"), deny("*", on="*", when=theirs)])
+    assert role.decide("box:Open", resource, unknown=Unknowns(resource=True)).effect == effect
+
+
 def test_condition_on_a_known_key_is_decided_beside_unknown_ones() -> None:
     """A value that is given wins over its family's being unknown."""
     unknown = Unknowns(keys=frozenset({"aws:requesttag/*"}))

@@ -18,6 +18,8 @@ _LONGEST = 4096  # characters: no name or ARN of AWS's has more
 _ARN_PARTS = 6
 _OF_A_FUNCTION = 6  # colons in its ARN, without a qualifier
 _SUFFIXED = re.compile(r"arn:.*-[A-Za-z0-9]{6}")
+_BUS = re.compile(r"[._A-Za-z0-9-]+|aws\.partner(/[._A-Za-z0-9-]+)+")
+_LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 _PARTIAL_FUNCTION = re.compile(
     r"(?:(?P<account>\d{12}):function:|function:)?(?P<rest>[^:]+(?::[^:]+)?)"
 )
@@ -52,6 +54,8 @@ def arn_of(
     Raises:
         Refusal: The parameter is missing, or no name.
     """
+    if resource.account and parameters.get(resource.account) is not None:
+        account = _text(resource.account, parameters[resource.account])
     value = parameters.get(resource.source)
     if not resource.source:
         pattern = resource.reading == "pattern"
@@ -124,9 +128,20 @@ def _bucket(resource: Resource, value: str, region: str, account: str) -> str:
     return _filled(resource, value, region, account)
 
 
-def _bus_rule(resource: Resource, value: str, region: str, account: str) -> str:
-    """Return what the ARN of a bus's rule begins with: the default bus is left out."""
-    bus = value.rpartition("/")[2] if value.startswith("arn:") else value
+def _bus_rule(resource: Resource, value: str, region: str, account: str) -> str | Arn:
+    """
+    Return the beginning of the ARN of a bus's rule: the default bus is left out.
+
+    The buses of partners have slashes in their names, and places differ in how they read them.
+    """
+    bus = value
+    if value.startswith("arn:"):
+        parts = _arn(resource, value, region, account).split(":", 5)
+        account, bus = parts[4], parts[5].removeprefix("event-bus/")
+    if not _BUS.fullmatch(bus):
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass an event bus's name or ARN")
+    if "/" in bus:
+        return Arn(_filled(resource, "*", region, account), pattern=True)
     return _filled(resource, "" if bus == "default" else f"{bus}/", region, account)
 
 
@@ -138,6 +153,8 @@ def _log_group(resource: Resource, value: str, region: str, account: str) -> str
             return group
         group = group.removesuffix(":*")
         return f"{group}:log-stream:"
+    if not _LOG_GROUP.fullmatch(value):
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass a log group's name or ARN")
     return _filled(resource, value, region, account)
 
 

@@ -21,8 +21,8 @@ are named). An ask has:
 
 A resource has ``from``, the parameter that names it, ``as``, how it is read (see
 ``resources.py``), and ``arn``, with ``{region}``, ``{account}`` and ``{value}``. ``then`` appends
-to it where a further parameter is there. One that is read as a ``pattern`` isn't known: its ARN is
-a pattern of what it may be.
+to it where a further parameter is there; ``account`` is the parameter that names its owner. One
+that is read as a ``pattern`` isn't known: its ARN is a pattern of what it may be.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Resource:
     arn: str = ""
     then: Mapping[str, str] = field(factory=dict)
     optional: str = ""
+    account: str = ""
 
 
 @frozen
@@ -148,6 +149,7 @@ def _resource(one: Mapping[str, Any]) -> Resource:
         arn=one.get("arn", ""),
         then=one.get("then", {}),
         optional=one.get("optional", ""),
+        account=one.get("account", ""),
     )
 
 
