@@ -165,7 +165,7 @@ class App(Triggers):
             SqsService(state, queues=self._queues, correct=self._correction.look, **at),
             kinesis,
             EventsService(state, buses=self._buses, listener=self._rules, **at),
-            policy_of=self._policies.of,
+            policies=self._policies,
             elsewhere=self._elsewhere,
             resolve=resolve,
             **at,

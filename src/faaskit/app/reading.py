@@ -6,6 +6,7 @@ import logging
 
 from faaskit.events.mappings.registry import Declared
 from faaskit.functions import Function
+from faaskit.iam.context import KNOWN, Unknowns
 from faaskit.iam.statements import allow
 
 __all__ = ["Permitted"]
@@ -51,8 +52,10 @@ class Permitted:
 def _decide(function: Function, mapping: Declared) -> bool:
     actions = _ACTIONS[mapping.kind]
     arn = mapping.source.key
+    unknown = KNOWN
     if mapping.kind == "table" and "/stream/" not in arn:  # else the stream was named itself
         arn += "/stream/*"
+        unknown = Unknowns(resource=True)  # the stream's label: a Deny may name it
     role = function.role.with_statements(allow(*actions, on=arn))
     # Of another account's resource, that account decides where it is asked: not here.
     theirs = {
@@ -62,4 +65,7 @@ def _decide(function: Function, mapping: Declared) -> bool:
         "Resource": arn,
     }
     policy = {"Version": "2012-10-17", "Statement": [theirs]}
-    return all(role.decide(action, arn, resource_policy=policy).allowed for action in actions)
+    return all(
+        role.decide(action, arn, resource_policy=policy, unknown=unknown).allowed
+        for action in actions
+    )

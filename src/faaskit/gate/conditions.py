@@ -5,12 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 
 from faaskit.clock import epoch_ms
 
-__all__ = ["global_conditions", "role_id"]
+__all__ = ["UNKNOWN_KEYS", "global_conditions", "role_id"]
+
+# Keys that every request to AWS has, or may have, and of which nothing is known here.
+UNKNOWN_KEYS = frozenset(
+    {
+        "aws:multifactorauthage",
+        "aws:multifactorauthpresent",
+        "aws:sourceip",
+        "aws:tokenissuetime",
+        "aws:useragent",
+    }
+)
 
 
+@lru_cache(maxsize=1024)
 def role_id(role_arn: str) -> str:
     """
     Return a role's unique id, of AWS's form: ``AROA`` and 17 characters.
@@ -34,8 +47,9 @@ def global_conditions(
     """
     Return the ``aws:`` keys, and ``lambda:SourceFunctionArn`` where a function calls.
 
-    Keys that are not known (``aws:SourceIp``, tags, the organisation) are left out: a
-    condition on them is then decided as AWS decides on a key that a request lacks.
+    Keys of what isn't there (a role's tags, an organisation, a VPC) are left out: a condition
+    on them is then decided as AWS decides on a key that a request lacks. ``UNKNOWN_KEYS`` are
+    those that a request may have.
     """
     conditions = {
         "aws:CurrentTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",

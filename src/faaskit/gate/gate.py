@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
 from faaskit.clock import Clock
-from faaskit.gate.conditions import global_conditions, role_id
+from faaskit.gate.conditions import UNKNOWN_KEYS, global_conditions, role_id
 from faaskit.gate.lineage import behind, current
 from faaskit.gate.operations.requirements import Needs, Resolve, requirements
 from faaskit.gate.service import Caller, Place, Refusal, Requirement, Service, excerpt
+from faaskit.iam.context import KNOWN, Unknowns
 from faaskit.iam.decision import Decision
 from faaskit.iam.messages import denial_message
 from faaskit.iam.policies import Policy
@@ -25,7 +26,7 @@ from faaskit.runtimes.contract import (
     ServiceReply,
 )
 
-__all__ = ["Decider", "Gate", "Principal"]
+__all__ = ["Decider", "Gate", "Policies", "Principal"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +44,29 @@ _OPEN = frozenset({("sts", "GetCallerIdentity")})
 _RECORDED = 2048  # characters: an ARN has no more, and what a function names may have
 
 
-def _none(_: str) -> None:
-    """Return the policy of a resource where none has any."""
+class _NoPolicies:
+    """Resources without policies."""
+
+    def of(self, _resource: str) -> None:
+        """Return that a resource has none."""
+
+    def among(self, _pattern: str, _account: str) -> tuple[None]:
+        """Return that none of them has one."""
+        return (None,)
 
 
 def _nothing(_kind: str, _value: str) -> None:
     """Return that nothing more is known."""
+
+
+class Policies(Protocol):
+    """The policies that resources have themselves."""
+
+    def of(self, resource: str, /) -> Policy | None:
+        """Return the policy of what a request is about; None where it has none."""
+
+    def among(self, pattern: str, account: str, /) -> tuple[Policy | None, ...]:
+        """Return all the policies that a resource may have of which a pattern is known."""
 
 
 class Decider(Protocol):
@@ -76,6 +94,7 @@ class Decider(Protocol):
         resource_policy: Policy | None = None,
         resource_account: str | None = None,
         principal: str | None = None,
+        unknown: Unknowns = KNOWN,
     ) -> Decision:
         """Say whether a session of it may do that."""
 
@@ -118,7 +137,7 @@ class Gate:
         clock: For the condition keys that tell the time.
         region: ``aws:RequestedRegion`` of calls that name none.
         account: The owner of resources whose ARN names none. Default: the caller's.
-        policy_of: Returns the policy that a resource has itself, or None.
+        policies: The policies that resources have themselves.
         elsewhere: Carries out what is about none of the services' own resources.
         needs: Tells what a call needs; AWS's table, unless services are not AWS's.
         resolve: Tells what a call's parameters alone don't.
@@ -130,7 +149,7 @@ class Gate:
         clock: Clock,
         region: str,
         account: str | None = None,
-        policy_of: Callable[[str], Policy | None] = _none,
+        policies: Policies | None = None,
         elsewhere: Place | None = None,
         needs: Needs = requirements,
         resolve: Resolve = _nothing,
@@ -139,7 +158,7 @@ class Gate:
         self._clock = clock
         self._region = region
         self._account = account
-        self._policy_of = policy_of
+        self._policies: Policies = policies or _NoPolicies()
         self._elsewhere = elsewhere
         self._needs = needs
         self._resolve = resolve
@@ -243,6 +262,7 @@ class Gate:
             call,
             region=self._region,
             account=self._account or principal.role.account,
+            caller=principal.role.account,
             resolve=self._resolve,
         )
 
@@ -263,15 +283,7 @@ class Gate:
             now=self._clock.now(),
             function_arn=principal.function_arn,
         )
-        decision = principal.role.decide(
-            action,
-            resource,
-            {**requirement.context, **context},
-            session=principal.policies or None,
-            resource_policy=self._policy_of(resource),
-            resource_account=self._account,
-            principal=principal.arn,
-        )
+        decision = self._decision(principal, requirement, context)
         asked.append(
             Permission(action, resource[:_RECORDED], decision.effect, decision.reason[:_RECORDED])
         )
@@ -283,6 +295,38 @@ class Gate:
             msg = f"{msg}. {requirement.note}"
         details = {"action": action, "resource": resource, "reason": decision.reason}
         return Refusal(msg, code=code, details=details)
+
+    def _decision(
+        self, principal: Principal, requirement: Requirement, context: Mapping[str, str]
+    ) -> Decision:
+        """Return the decision; of a resource that isn't known, the worst that it may be."""
+        resource, unknown = requirement.resource, requirement.unknown
+        policies: Sequence[Policy | None]
+        if unknown.resource:
+            account = self._account or principal.role.account
+            policies = self._policies.among(resource, account)
+        else:
+            policies = (self._policies.of(resource),)
+        keys = unknown.keys | UNKNOWN_KEYS
+        unknown = Unknowns(unknown.resource, keys, unknown.actions)
+        decision: Decision | None = None
+        for policy in policies:
+            decision = principal.role.decide(
+                requirement.action,
+                resource,
+                {**requirement.context, **context},
+                session=principal.policies or None,
+                resource_policy=policy,
+                resource_account=self._account,
+                principal=principal.arn,
+                unknown=unknown,
+            )
+            if not decision.allowed:
+                break
+        if decision is None:
+            msg = f"{resource} has no policies, not even None"
+            raise RuntimeError(msg)
+        return decision
 
 
 def _well_formed(call: ServiceCall) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from faaskit.iam.matching import Wild, meets, split_tokens
 from faaskit.iam.policies import Policy, PolicyLike, attachable
 
 __all__ = ["ResourcePolicies"]
@@ -19,7 +20,7 @@ _WHOLES = (
 )
 
 
-_KEY = re.compile(r"arn:[^:]*:kms:[^:]*:([0-9]{12}):key/.*")
+_KEY = re.compile(r"arn:[^:]*:kms:[^:]*:([0-9]{12}|\*):key/.*")
 
 
 @lru_cache(maxsize=64)
@@ -65,6 +66,25 @@ class ResourcePolicies:
                 return self._policies[arn]
         key = _KEY.fullmatch(resource)
         return _of_a_key(key[1]) if key else self._trust(resource)
+
+    def among(self, pattern: str, account: str) -> tuple[Policy | None, ...]:
+        """
+        Return the policies that a resource may have of which a pattern is known, all of them.
+
+        Args:
+            pattern: What its ARN may be.
+            account: The account of a key whose pattern names none.
+        """
+        described = split_tokens(pattern)
+        attached = [
+            policy
+            for arn, policy in self._policies.items()
+            # A bucket's policy is that of its objects, too.
+            if meets((arn, Wild.ANY), described)
+        ]
+        key = _KEY.fullmatch(pattern)
+        default = _of_a_key(account if key[1] == "*" else key[1]) if key else None
+        return default, *attached
 
 
 def _wholes(resource: str) -> Iterable[str]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from faaskit.iam.context import KNOWN, Unknowns
 from faaskit.runtimes.contract import ServiceCall, ServiceFailure, ServiceReply
 
 __all__ = ["Caller", "Place", "Refusal", "Requirement", "Service", "excerpt"]
@@ -23,9 +24,10 @@ class Requirement:
 
     Attributes:
         action: The IAM action, such as ``s3:GetObject``.
-        resource: The ARN that it is asked for.
+        resource: The ARN that it is asked for, or a pattern of it, if ``unknown`` says so.
         context: Condition keys of this call alone; the gate adds those of every call. A key
             with several values has a tuple.
+        unknown: The parts that aren't known: the resource, condition keys, the action.
         note: What else a denial says, such as why the resource is ``*``.
     """
 
@@ -33,6 +35,7 @@ class Requirement:
     resource: str
     context: Mapping[str, str | tuple[str, ...]] = field(factory=dict)
     note: str = ""
+    unknown: Unknowns = KNOWN
 
 
 @frozen

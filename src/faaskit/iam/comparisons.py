@@ -74,9 +74,14 @@ class _SameText:
         if value in self.fixed:
             return True
         texts = (template.plain(values) for template in self.templates)
-        return any(
-            (fold_case(text) if self.fold else text) == value for text in texts if text is not None
-        )
+        if any((fold_case(one) if self.fold else one) == value for one in texts if one is not None):
+            return True
+        return _no_match(self.templates, values)
+
+
+def _no_match(templates: tuple[Template, ...], values: Values) -> bool | None:
+    """Return False, or None where a variable may have a value that matches."""
+    return None if any(template.unknown(values) for template in templates) else False
 
 
 def _same_text(texts: Sequence[str], place: str, expand: bool) -> Test:
@@ -99,7 +104,9 @@ class _LikeText:
         if any(pattern.matches(value) for pattern in self.fixed):
             return True
         every = (template.tokens(values) for template in self.templates)
-        return any(compile_tokens(tokens).matches(value) for tokens in every if tokens is not None)
+        if any(compile_tokens(tokens).matches(value) for tokens in every if tokens is not None):
+            return True
+        return _no_match(self.templates, values)
 
 
 def _like_text(texts: Sequence[str], place: str, expand: bool) -> Test:
@@ -136,6 +143,7 @@ class _LikeArn:
         for template in self.templates:
             tokens = template.tokens(values)
             if tokens is None:
+                unsure |= template.unknown(values)
                 continue
             patterns = None if _shifts_parts(template, values) else _arn_patterns(tokens)
             if patterns is None:
@@ -255,7 +263,9 @@ class _SameTruth:
         texts = [text.lower() for text in every if text is not None]
         if value in self.fixed or value in texts:
             return True
-        return False if _TRUTHS.issuperset(texts) else None
+        if not _TRUTHS.issuperset(texts):
+            return None
+        return _no_match(self.templates, values)
 
 
 def _same_truth(texts: Sequence[str], place: str, expand: bool) -> Test:

@@ -16,6 +16,8 @@ vs. multivalued context keys"):
   ``ForAllValues:``; false for ``ForAnyValue:`` of any operator, unknown with ``…IfExists``.
 - set operators: each value of the request against all of the policy; a request whose
   values are nothing but empty text has none.
+- a key that may be there or not (the gate doesn't know it): unknown, ``Null`` and
+  ``…IfExists`` included.
 - a key with several values needs a set operator. Without one, the result is unknown.
 - ``Null`` asks whether a key has a value. Whether nothing but empty text is one is not
   documented, and set operators say no, so it is unknown.
@@ -36,7 +38,14 @@ from attrs import frozen
 from faaskit.iam.comparisons import OPERATORS, Test
 from faaskit.iam.refusal import listed, refuse, shortened
 from faaskit.iam.values import plain_text
-from faaskit.iam.variables import Values, Variable, parse_template, undefined
+from faaskit.iam.variables import (
+    UNKNOWN,
+    Values,
+    Variable,
+    parse_template,
+    undefined,
+    value_of,
+)
 
 __all__ = ["Condition", "check_block", "compile_block"]
 
@@ -71,7 +80,9 @@ class Condition:
 
     def holds(self, values: Values) -> bool | None:
         """Whether a request meets it; None where that can't be told."""
-        value = values.get(self.folded_key)
+        value = value_of(values, self.folded_key)
+        if value is UNKNOWN:
+            return None
         if self.test is None:
             if value is not None and not any((value,) if isinstance(value, str) else value):
                 return None if len(set(self.wanted)) == 1 else True
@@ -113,7 +124,9 @@ class Condition:
         missing = undefined(self.variables, values)
         if missing is not None:
             return f"{missing.source} has no value in this request"
-        value = values.get(self.folded_key)
+        value = value_of(values, self.folded_key)
+        if value is UNKNOWN:
+            return f"the request's {self.key} is not known here"
         if value is None:
             return f"the request has no {self.key}"
         if isinstance(value, str):

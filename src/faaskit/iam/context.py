@@ -1,6 +1,8 @@
 """
 The request context: what is known of a request beside its action and resource. Pure.
 
+What isn't known is named, too: an answer that leaves it out would be a guess.
+
 Keys are compared without case; values are texts, one or several. A key whose value is
 None or an empty list is a key that is not there.
 """
@@ -10,14 +12,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import frozen
+
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.values import plain_text
-from faaskit.iam.variables import Values
+from faaskit.iam.variables import UNKNOWN, Values
 
-__all__ = ["read_context"]
+__all__ = ["KNOWN", "Unknowns", "read_context"]
 
 
-def read_context(context: Mapping[Any, Any] | None, known: Values) -> Values:
+@frozen
+class Unknowns:
+    """
+    The parts of a request that its maker can't tell.
+
+    An Allow must allow whatever they may be, a Deny counts if it may be about them.
+
+    Attributes:
+        resource: True if the resource is a pattern of what it may be: ``*`` and ``?`` are
+            wildcards, ``?`` for a character other than a colon.
+        keys: Condition keys that may be there or not, in lower case; ``aws:resourcetag/*``
+            for a family, ``*`` for all that are not given.
+        actions: A pattern of the actions that a Deny may mean, such as ``athena:*``, in
+            lower case; empty where the action is known.
+    """
+
+    resource: bool = False
+    keys: frozenset[str] = frozenset()
+    actions: str = ""
+
+
+KNOWN = Unknowns()
+
+
+def read_context(
+    context: Mapping[Any, Any] | None, known: Values, unknown: frozenset[str] = frozenset()
+) -> Values:
     """
     Return the values of a request by key in lower case.
 
@@ -25,11 +55,14 @@ def read_context(context: Mapping[Any, Any] | None, known: Values) -> Values:
         context: As the caller gives it: a str, bool, int, float, Decimal, bytes or aware
             datetime for each key, or a list, tuple or set of these.
         known: What follows from the request itself; the caller's own values win.
+        unknown: Keys that may be there or not, as in ``Unknowns``; a value wins.
 
     Raises:
         DefinitionError: A value that has no text in IAM, or a key given twice. Neither is
             guessed at: what is wrong about a request must not decide it.
     """
+    if unknown:
+        known = {**dict.fromkeys(unknown, UNKNOWN), **known}
     if not context:
         return known
     given: dict[str, str | tuple[str, ...] | None] = {}

@@ -30,19 +30,22 @@ from typing import Any, Literal
 from attrs import evolve, frozen
 
 from faaskit.exceptions import DefinitionError
-from faaskit.iam.context import read_context
+from faaskit.iam.context import KNOWN, Unknowns, read_context
+from faaskit.iam.matching import split_tokens
 from faaskit.iam.policies import Attached, Clause, use_at
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
 from faaskit.iam.reserved import reason_against_change
 from faaskit.iam.rules import Question
 from faaskit.iam.statements import Statement
+from faaskit.iam.variables import UNKNOWN
 
 __all__ = ["Decision", "Verdict", "decide", "owner_of", "question_of"]
 
 Verdict = Literal["Allow", "ExplicitDeny", "ImplicitDeny"]
 
 _ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9_-]+")
+_ARN_COLONS = 5
 _OWNED = re.compile(r"arn:[^:]*:[^:]*:[^:]*:([0-9]{12}):")
 # What the policy of the resource itself must allow.
 _TRUSTED_ACTIONS = {
@@ -97,6 +100,8 @@ def question_of(
     context: Mapping[str, Any] | None,
     caller: Caller | None,
     owner: str | None,
+    *,
+    unknown: Unknowns = KNOWN,
 ) -> Question:
     """
     Return a request as the rules see it, with what AWS itself knows of it.
@@ -116,11 +121,21 @@ def question_of(
         msg = f"{resource!r} is no resource; pass its ARN, or '*' for an action that has none"
         raise DefinitionError(msg)
     known = caller.values if caller else {}
-    if owner is not None:
+    if unknown.resource and _may_be_anyones(resource):
+        known = {**known, "aws:resourceaccount": UNKNOWN}
+    elif owner is not None:
         known = {**known, "aws:resourceaccount": owner}
     partition = partition_of(resource) or (caller.partition if caller else None)
-    values = read_context(context, known)
-    return Question(action, action.lower(), resource, values, caller, partition)
+    values = read_context(context, known, unknown.keys)
+    described = split_tokens(resource) if unknown.resource else None
+    maybe = split_tokens(unknown.actions) if unknown.actions else None
+    return Question(action, action.lower(), resource, values, caller, partition, described, maybe)
+
+
+def _may_be_anyones(pattern: str) -> bool:
+    """Return True if a pattern leaves open the account of what it describes."""
+    fields = pattern.split(":", _ARN_COLONS)
+    return len(fields) <= _ARN_COLONS or "*" in "".join(fields[:_ARN_COLONS])
 
 
 def decide(

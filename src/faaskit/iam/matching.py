@@ -10,6 +10,10 @@ unbounded or thrashed. Two matchers do instead, each of one pass over the text:
   less room for the rest.
 - with other wildcards, every prefix of the pattern that could end here is one bit of an integer
   (an NFA run bit-parallel): a step is three operations on integers, whatever the stars.
+
+A resource may itself be known by a pattern only. Two questions are asked of such a one: does
+the policy's pattern cover all that it may be (for an Allow), and do the two have anything in
+common (for a Deny). Both run the same automaton over the tokens of the resource's pattern.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ __all__ = [
     "Wild",
     "compile_text",
     "compile_tokens",
+    "covers",
+    "meets",
     "split_tokens",
     "within_fields",
 ]
@@ -108,6 +114,43 @@ class _Bits:
                 return False
         return bool(state & self.goal)
 
+    def covers(self, described: Iterable[Token]) -> bool:
+        """Return True if every text of a pattern matches; False where that isn't certain."""
+        state = 1
+        for token in described:
+            if token is Wild.ANY:
+                # Any text, colons included: only a star that reaches over colons takes it.
+                state &= self.colon_loops
+            elif isinstance(token, Wild):
+                # One character of a name, never a colon.
+                state = ((state & self.others) << 1) | (state & self.loops)
+            else:
+                state = self._after(state, token)
+            if not state:
+                return False
+        return bool(state & self.goal)
+
+    def meets(self, described: Iterable[Token]) -> bool:
+        """Return True if some text of a pattern may match."""
+        every = (self.goal << 1) - 1
+        state = 1
+        for token in described:
+            if token is Wild.ANY:
+                state = every & ~((state & -state) - 1)  # all states from the first one on
+            elif isinstance(token, Wild):
+                state = ((state << 1) & every) | (state & self.loops)
+            else:
+                state = self._after(state, token)
+            if not state:
+                return False
+        return bool(state & self.goal)
+
+    def _after(self, state: int, text: str) -> int:
+        for character in text:
+            loops = self.colon_loops if character == ":" else self.loops
+            state = ((state & self.accepts.get(character, self.others)) << 1) | (state & loops)
+        return state
+
 
 Pattern = _Exactly | _Pieces | _Bits
 
@@ -138,6 +181,16 @@ def compile_tokens(tokens: Iterable[Token]) -> Pattern:
         else:
             literals.append("")
     return _Pieces(literals[0], tuple(literals[1:-1]), literals[-1])
+
+
+def covers(pattern: Iterable[Token], described: Iterable[Token]) -> bool:
+    """Return True if a pattern certainly matches every text of another one."""
+    return _bits(_joined(pattern)).covers(described)
+
+
+def meets(pattern: Iterable[Token], described: Iterable[Token]) -> bool:
+    """Return True if a pattern may match a text of another one."""
+    return _bits(_joined(pattern)).meets(described)
 
 
 def within_fields(tokens: Iterable[Token]) -> list[Token]:

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from faaskit.exceptions import DefinitionError
+from faaskit.iam.context import KNOWN, Unknowns
 from faaskit.iam.decision import Decision, decide, owner_of, question_of
 from faaskit.iam.policies import Attached, Policy, PolicyLike, attach, attach_to, attachable
 from faaskit.iam.principals import Caller, parse_caller
@@ -96,6 +97,7 @@ class Role:
         resource_policy: PolicyLike | None = None,
         resource_account: str | None = None,
         principal: str | None = None,
+        unknown: Unknowns = KNOWN,
     ) -> Decision:
         """
         Decide on a request that is made under this role.
@@ -110,6 +112,7 @@ class Role:
                 the role's account.
             principal: The session of this role that asks, by its ARN, where a policy may
                 name it. Default: the role.
+            unknown: The parts of the request that aren't known.
 
         Raises:
             DefinitionError: No such action, context or policy, or another role's session.
@@ -118,7 +121,7 @@ class Role:
         owner = None if resource_account is None else validate_account(resource_account)
         owner = owner_of(resource) or owner or self.account
         return decide(
-            question_of(action, resource, context, caller, owner),
+            question_of(action, resource, context, caller, owner, unknown=unknown),
             owner,
             identity=self._attached,
             boundary=self._limit,

@@ -24,14 +24,25 @@ from attrs import frozen
 from faaskit.iam.conditions import Condition, compile_block
 from faaskit.iam.matching import (
     Pattern,
+    Token,
     Wild,
     compile_text,
     compile_tokens,
+    covers,
+    meets,
+    split_tokens,
     within_fields,
 )
 from faaskit.iam.principals import Caller, Grant, PrincipalRule, compile_principals
 from faaskit.iam.refusal import listed, refuse, shortened
-from faaskit.iam.variables import Template, Values, Variable, parse_template, undefined
+from faaskit.iam.variables import (
+    Template,
+    Values,
+    Variable,
+    first_unknown,
+    parse_template,
+    undefined,
+)
 
 __all__ = ["Question", "Rule", "compile_rule", "in_full"]
 
@@ -49,6 +60,8 @@ class Question:
         caller: Who asks; None where that is not known.
         partition: The resource's, or else the caller's; None where neither has one.
         bounded: True if the caller has a permissions boundary.
+        described: The resource as a pattern of what it may be, where it isn't known.
+        maybe: A pattern of the actions that a Deny may mean, where that isn't known.
     """
 
     action: str
@@ -57,6 +70,8 @@ class Question:
     values: Values
     caller: Caller | None
     partition: str | None = None
+    described: tuple[Token, ...] | None = None
+    maybe: tuple[Token, ...] | None = None
     bounded: bool = False
 
 
@@ -72,6 +87,14 @@ class _Actions:
             pattern.matches(folded_action) for pattern in self.patterns
         )
         return named is not self.negated
+
+    def may_cover(self, question: Question) -> bool:
+        if question.maybe is None:
+            return self.cover(question.folded_action)
+        texts = [split_tokens(text.lower()) for text in self.texts]
+        if self.negated:
+            return not any(covers(text, question.maybe) for text in texts)
+        return any(meets(text, question.maybe) for text in texts)
 
     def same_service(self, folded_action: str) -> bool:
         service = folded_action.partition(":")[0]
@@ -94,6 +117,7 @@ class _Resources:
         surely: What the texts without variables name in any case.
         maybe: What they may name.
         templates: Those with variables; they have to be put together for each request.
+        written: The tokens of the texts without.
     """
 
     texts: tuple[str, ...]
@@ -102,35 +126,42 @@ class _Resources:
     maybe: tuple[Pattern, ...]
     templates: tuple[Template, ...]
     variables: tuple[Variable, ...]
+    written: tuple[tuple[Token, ...], ...]
 
-    def surely_cover(self, resource: str, values: Values) -> bool:
+    def surely_cover(self, question: Question) -> bool:
         # What a NotResource leaves out is not known where a variable of it has no value.
-        if self.negated and undefined(self.variables, values) is not None:
+        if self.negated and undefined(self.variables, question.values) is not None:
             return False
-        return self._named(resource, values, sure=not self.negated) is not self.negated
+        return self._named(question, sure=not self.negated) is not self.negated
 
-    def may_cover(self, resource: str, values: Values, *, missing: Wild | None = None) -> bool:
-        """
-        Return whether the element is about a resource, for all that is known.
+    def may_cover(self, question: Question) -> bool:
+        return self._named(question, sure=self.negated) is not self.negated
 
-        Args:
-            resource: The resource of the request.
-            values: The request context.
-            missing: What stands for a variable without a value; None has its text match nothing.
-        """
-        return self._named(resource, values, sure=self.negated, missing=missing) is not self.negated
-
-    def _named(
-        self, resource: str, values: Values, *, sure: bool, missing: Wild | None = None
-    ) -> bool:
+    def _named(self, question: Question, *, sure: bool) -> bool:
+        values, resource = question.values, question.resource
+        if question.described is not None:
+            return self._named_in(question.described, values, sure=sure)
         for pattern in self.surely if sure else self.maybe:
             if pattern.matches(resource):
                 return True
+        # A variable that may have a value could be anything: it may name the resource, not surely.
+        unknown = None if sure else Wild.ANY
         for template in self.templates:
-            tokens = template.tokens(values, missing=missing)
+            tokens = template.tokens(values, unknown=unknown)
             if tokens is None:  # a variable has no value: the text names nothing
                 continue
             if compile_tokens(within_fields(tokens) if sure else tokens).matches(resource):
+                return True
+        return False
+
+    def _named_in(self, described: tuple[Token, ...], values: Values, *, sure: bool) -> bool:
+        """Return True if all (sure) or some of what the resource may be is named."""
+        unknown = None if sure else Wild.ANY
+        filled = [template.tokens(values, unknown=unknown) for template in self.templates]
+        for tokens in (*self.written, *filled):
+            if tokens is None:
+                continue
+            if covers(within_fields(tokens), described) if sure else meets(tokens, described):
                 return True
         return False
 
@@ -141,12 +172,13 @@ def _compile_resources(
     surely: list[Pattern] = []
     maybe: list[Pattern] = []
     templates: list[Template] = []
+    written: list[tuple[Token, ...]] = []
     for text in texts:
         template = parse_template(text, place, expand=expand)
         first, *others = template.parts
         if others or not isinstance(first, str):
-            written = first if isinstance(first, str) else ""
-            if written.count(":") < _ARN_COLONS:
+            start = first if isinstance(first, str) else ""
+            if start.count(":") < _ARN_COLONS:
                 reason = f"{text!r} has a variable in front of the fifth colon, where AWS has none"
                 refuse(place, reason)
         elif not in_full(text):
@@ -157,8 +189,17 @@ def _compile_resources(
             tokens = template.tokens({}) or []
             surely.append(compile_tokens(within_fields(tokens)))
             maybe.append(compile_tokens(tokens))
+            written.append(tuple(tokens))
     variables = tuple(variable for one in templates for variable in one.variables)
-    return _Resources(texts, negated, tuple(surely), tuple(maybe), tuple(templates), variables)
+    return _Resources(
+        texts,
+        negated,
+        tuple(surely),
+        tuple(maybe),
+        tuple(templates),
+        variables,
+        tuple(written),
+    )
 
 
 def in_full(text: str) -> bool:
@@ -193,7 +234,7 @@ class Rule:
         values = question.values
         if self.deny or not self.actions.cover(question.folded_action):
             return Grant.NONE
-        if self.resources and not self.resources.surely_cover(question.resource, values):
+        if self.resources and not self.resources.surely_cover(question):
             return Grant.NONE
         for condition in self.conditions:
             if not condition.holds(values):
@@ -205,9 +246,9 @@ class Rule:
     def denies(self, question: Question) -> bool:
         """Whether the statement denies a request: yes, unless it surely does not."""
         values = question.values
-        if not self.deny or not self.actions.cover(question.folded_action):
+        if not self.deny or not self.actions.may_cover(question):
             return False
-        if self.resources and not self.resources.may_cover(question.resource, values):
+        if self.resources and not self.resources.may_cover(question):
             return False
         for condition in self.conditions:
             if condition.holds(values) is False:
@@ -219,6 +260,14 @@ class Rule:
     def doubt(self, question: Question) -> str:
         """Return in words what could not be told about a Deny that applies; or nothing."""
         values = question.values
+        if not self.actions.cover(question.folded_action):
+            return f"which actions {question.action} stands for is not known"
+        unknown = self.resources and first_unknown(self.resources.variables, values)
+        if unknown:
+            return f"{unknown.source} is not known here"
+        unsure = question.described is not None and self.resources is not None
+        if unsure and self.resources and not self.resources.surely_cover(question):
+            return "the resource is not known, and may be one that it names"
         for condition in self.conditions:
             if condition.holds(values) is None:
                 return f"{condition}: {condition.explain(values)}"
@@ -246,12 +295,14 @@ class Rule:
             near = actions.same_service(question.folded_action)
             return int(near), f"allows {listed(actions.texts)}, not {question.action}"
         allowed = f"allows the action {question.action}"
-        if resources and not resources.surely_cover(question.resource, values):
+        if resources and not resources.surely_cover(question):
             missing = undefined(resources.variables, values)
             element = "NotResource" if resources.negated else "resource"
             fact = "leaves out" if resources.negated else "does not match"
             if resources.negated and missing is not None:
                 fact = "may leave out"
+            if question.described is not None:
+                fact = "may leave out" if resources.negated else "does not cover all of"
             mine = f"its {element} {listed(resources.texts)}"
             reason = f"{allowed} but {mine} {fact} {shortened(question.resource)}"
             if missing is not None:

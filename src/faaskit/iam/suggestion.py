@@ -17,10 +17,10 @@ from attrs import frozen
 from faaskit.exceptions import DefinitionError
 from faaskit.iam.decision import Verdict
 from faaskit.iam.elements import each
-from faaskit.iam.matching import Wild
 from faaskit.iam.policies import Clause, Policy
 from faaskit.iam.rules import Question, Rule, compile_rule
 from faaskit.iam.statements import Statement
+from faaskit.iam.variables import UNKNOWN
 
 __all__ = ["Asked", "Suggestion", "suggest"]
 
@@ -80,7 +80,7 @@ def suggest(asked: Iterable[Asked], policies: Iterable[Policy]) -> Suggestion:
     wanted = [one for one in every if one.effect != "ExplicitDeny"]
     used = _Used(
         tuple(
-            Question(one.action, one.action.lower(), one.resource, {}, None)
+            Question(one.action, one.action.lower(), one.resource, {"*": UNKNOWN}, None)
             for one in every
             if one.effect == "Allow"
         )
@@ -194,7 +194,7 @@ def _may_cover(rule: Rule, question: Question) -> bool:
     # is not told to be unused.
     resources = rule.resources
     return rule.actions.cover(question.folded_action) and (
-        resources is None or resources.may_cover(question.resource, {}, missing=Wild.ANY)
+        resources is None or resources.may_cover(question)
     )
 
 

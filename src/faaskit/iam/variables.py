@@ -13,18 +13,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import Enum
 
 from attrs import frozen
 
 from faaskit.iam.matching import Token, Wild, split_tokens
 from faaskit.iam.refusal import refuse
 
-__all__ = ["Fixed", "Template", "Variable", "parse_template", "undefined"]
+__all__ = [
+    "UNKNOWN",
+    "Fixed",
+    "Template",
+    "Unknown",
+    "Value",
+    "Values",
+    "Variable",
+    "first_unknown",
+    "parse_template",
+    "undefined",
+    "value_of",
+]
 
 _VARIABLE = re.compile(r"([\w.:/=+@-]+)(?:, ?'([^'{}]*)')?")
 _CHARACTERS = {"*", "?", "$"}
 
-Values = Mapping[str, str | tuple[str, ...]]
+# The part of a key that a family of keys has in common: aws:ResourceTag/, kms:EncryptionContext:
+_FAMILY = re.compile(r"[^:/]*:[^:/]*[:/]")
+
+
+class Unknown(Enum):
+    """A value of which not even its presence is known."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+Value = str | tuple[str, ...] | Unknown
+Values = Mapping[str, Value]
+
+
+def value_of(values: Values, key: str) -> Value | None:
+    """
+    Return the value of a key, in lower case; None for a key that the request lacks.
+
+    ``aws:resourcetag/*`` may be unknown as a family of keys, and ``*`` as all that have no
+    value: then each of them is.
+    """
+    value = values.get(key)
+    if value is not None:
+        return value
+    family = _FAMILY.match(key)
+    if family and values.get(f"{family[0]}*") is UNKNOWN:
+        return UNKNOWN
+    return UNKNOWN if values.get("*") is UNKNOWN else None
 
 
 @frozen
@@ -54,9 +96,10 @@ class Variable:
         Return what it stands for in a request, or None.
 
         A key of several values can't be a variable (IAM User Guide, "Single-valued vs.
-        multivalued context keys"), and its default is for a key that is not there.
+        multivalued context keys"), and its default is for a key that is not there. A key
+        that may be there has neither.
         """
-        value = values.get(self.key)
+        value = value_of(values, self.key)
         if value is None:
             return self.default
         return value if isinstance(value, str) else None
@@ -86,13 +129,18 @@ class Template:
                 pieces.append(part if isinstance(part, str) else part.text)
         return "".join(pieces)
 
-    def tokens(self, values: Values, *, missing: Wild | None = None) -> list[Token] | None:
+    def unknown(self, values: Values) -> bool:
+        """Return True if a variable may or may not have a value."""
+        return first_unknown(self.variables, values) is not None
+
+    def tokens(self, values: Values, *, unknown: Wild | None = None) -> list[Token] | None:
         """
         Return literals and wildcards for a request.
 
         Args:
             values: The request's context.
-            missing: What stands for a variable without a value; None gives None for all.
+            unknown: What stands for a variable that may or may not have a value. Without it,
+                and for one that has none, the text matches nothing: the answer is None.
         """
         tokens: list[Token] = []
         for part in self.parts:
@@ -104,11 +152,19 @@ class Template:
                 value = part.value(values)
                 if value is not None:
                     tokens.append(value)
-                elif missing is not None:
-                    tokens.append(missing)
+                elif unknown is not None and value_of(values, part.key) is UNKNOWN:
+                    tokens.append(unknown)
                 else:
                     return None
         return tokens
+
+
+def first_unknown(variables: tuple[Variable, ...], values: Values) -> Variable | None:
+    """Return the first variable that may or may not have a value."""
+    for variable in variables:
+        if value_of(values, variable.key) is UNKNOWN:
+            return variable
+    return None
 
 
 def undefined(variables: tuple[Variable, ...], values: Values) -> Variable | None:

@@ -721,6 +721,15 @@ def test_a_deny_holds(app: InlineApp) -> None:
     assert app.drain() == []
 
 
+def test_deny_of_a_stream_by_its_label_holds_for_its_table(app: InlineApp) -> None:
+    """The label isn't known when the mapping is declared, so the Deny may be about it."""
+    table = app.table("people", partition_key="id", stream="KEYS_ONLY")
+    label = f"{table.arn}/stream/2026-01-01T00:00:00.000"
+    table.on_change()(deny("dynamodb:GetRecords", on=label)(app.calls(nothing, "denied")))
+    table.put({"id": "a"})
+    assert app.drain() == []
+
+
 def test_in_the_background(app: InlineApp) -> None:
     """What is put while the app runs is delivered at once."""
     stream = app.stream("clicks", shards=4)

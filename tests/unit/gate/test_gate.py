@@ -135,6 +135,18 @@ def test_conditions_of_every_call_and_of_this_one() -> None:
     assert not served("IpAddress", "aws:SourceIp", "0.0.0.0/0")
 
 
+@pytest.mark.parametrize("key", ["aws:SourceIp", "aws:UserAgent", "aws:MultiFactorAuthPresent"])
+def test_key_that_every_request_may_have_is_unknown(key: str) -> None:
+    """A Deny that tests it applies, whatever it asks; an Allow does not."""
+    box = _Box(_OPEN)
+    for null in ("true", "false"):
+        when = {"Null": {key: null}}
+        denied = [allow("box:*", on="*"), deny("box:*", on="*", when=when)]
+        for statements in (denied, [allow("box:*", on="*", when=when)]):
+            assert _gate(box).serve(_principal(*statements), _CALL).failure is not None
+    assert box.performed == []
+
+
 def test_service_can_not_overrule_what_the_gate_knows() -> None:
     """A requirement's context does not replace a condition key of the gate's."""
     box = _Box(Requirement("box:Open", "*", {"aws:PrincipalAccount": "999999999999"}))

@@ -7,17 +7,37 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
+from attrs import evolve, frozen
+
 from faaskit.gate.operations.table import Resource
 from faaskit.gate.service import Refusal, excerpt
 
-__all__ = ["READINGS", "arn_of", "refuse"]
+__all__ = ["READINGS", "Arn", "arn_of", "refuse"]
 
 _LONGEST = 4096  # characters: no name or ARN of AWS's has more
 _ARN_PARTS = 6
 _OF_A_FUNCTION = 6  # colons in its ARN, without a qualifier
+_SUFFIXED = re.compile(r"arn:.*-[A-Za-z0-9]{6}")
+_BUS = re.compile(r"[._A-Za-z0-9-]+|aws\.partner(/[._A-Za-z0-9-]+)+")
+_LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 _PARTIAL_FUNCTION = re.compile(
     r"(?:(?P<account>\d{12}):function:|function:)?(?P<rest>[^:]+(?::[^:]+)?)"
 )
+
+
+@frozen
+class Arn:
+    """
+    The ARN of a resource.
+
+    Attributes:
+        text: The ARN, or a pattern of it.
+        pattern: True if the resource isn't known: ``*`` and ``?`` in the text stand for the
+            characters that aren't.
+    """
+
+    text: str
+    pattern: bool = False
 
 
 def refuse(message: str) -> NoReturn:
@@ -27,23 +47,36 @@ def refuse(message: str) -> NoReturn:
 
 def arn_of(
     resource: Resource, parameters: Mapping[str, object], *, region: str, account: str
-) -> str:
+) -> Arn:
     """
-    Return the ARN of a resource that parameters name, literally.
+    Return the ARN of a resource that parameters name, or a pattern of it.
 
     Raises:
         Refusal: The parameter is missing, or no name.
     """
+    if resource.account and parameters.get(resource.account) is not None:
+        account = _text(resource.account, parameters[resource.account])
     value = parameters.get(resource.source)
+    if not resource.source:
+        pattern = resource.reading == "pattern"
+        return Arn(_filled(resource, "", region, account), pattern)
     if value is None and resource.optional:
         value = resource.optional
-    arn = READINGS[resource.reading](resource, _text(resource.source, value), region, account)
+    read = READINGS[resource.reading](resource, _text(resource.source, value), region, account)
+    arn = read if isinstance(read, Arn) else Arn(read)
     for name, suffix in resource.then.items():
         further = parameters.get(name)
-        if further is None or _is_qualified(resource, arn, further):
+        if further is None or _is_qualified(resource, arn.text, further):
             continue
-        arn += suffix.replace("{value}", _text(name, further))
+        arn = evolve(arn, text=arn.text + suffix.replace("{value}", _number(name, further)))
     return arn
+
+
+def _number(name: str, value: object) -> str:
+    """Return a qualifier: a name, or the number of a version."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(name, value)
 
 
 def _is_qualified(resource: Resource, arn: str, qualifier: object) -> bool:
@@ -79,7 +112,9 @@ def _name(resource: Resource, value: str, region: str, account: str) -> str:
 def _arn(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
     """Return what is an ARN already; of the region that the call goes to, if it names one."""
     parts = value.split(":", 5)
-    if len(parts) == _ARN_PARTS and parts[3] not in {"", region}:
+    if len(parts) != _ARN_PARTS or parts[0] != "arn":
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass an ARN")
+    if parts[3] not in {"", region}:
         refuse(
             f"{excerpt(value)} is not in {region}, where the call goes: use a client of its region"
         )
@@ -93,26 +128,46 @@ def _bucket(resource: Resource, value: str, region: str, account: str) -> str:
     return _filled(resource, value, region, account)
 
 
-def _bus_rule(resource: Resource, value: str, region: str, account: str) -> str:
-    """Return what the ARN of a bus's rule begins with: the default bus is left out."""
-    bus = value.rpartition("/")[2] if value.startswith("arn:") else value
+def _bus_rule(resource: Resource, value: str, region: str, account: str) -> str | Arn:
+    """
+    Return the beginning of the ARN of a bus's rule: the default bus is left out.
+
+    The buses of partners have slashes in their names, and places differ in how they read them.
+    """
+    bus = value
+    if value.startswith("arn:"):
+        parts = _arn(resource, value, region, account).split(":", 5)
+        account, bus = parts[4], parts[5].removeprefix("event-bus/")
+    if not _BUS.fullmatch(bus):
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass an event bus's name or ARN")
+    if "/" in bus:
+        return Arn(_filled(resource, "*", region, account), pattern=True)
     return _filled(resource, "" if bus == "default" else f"{bus}/", region, account)
 
 
 def _log_group(resource: Resource, value: str, region: str, account: str) -> str:
     """Return the ARN of a log group by name or ARN, as policies on its streams match it."""
     if value.startswith("arn:"):
-        group = _arn(resource, value, region, account).removesuffix(":*")
+        group = _arn(resource, value, region, account)
+        if ":log-group:" not in group:
+            return group
+        group = group.removesuffix(":*")
         return f"{group}:log-stream:"
+    if not _LOG_GROUP.fullmatch(value):
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass a log group's name or ARN")
     return _filled(resource, value, region, account)
 
 
 def _queue(resource: Resource, value: str, region: str, account: str) -> str:
     """Return the ARN of a queue by its URL, whose path ends in account and name."""
     try:
-        parts = urlsplit(value).path.rstrip("/").split("/")
+        url = urlsplit(value)
     except ValueError:
         refuse(f"QueueUrl {excerpt(value)} is not a URL: pass the one that the queue has")
+    if url.query or url.fragment or value.endswith("/") or "?" in value or "#" in value:
+        # Another place may look for the queue's name at the end of the whole text.
+        refuse(f"QueueUrl {excerpt(value)} does not end with a queue's name")
+    parts = url.path.split("/")
     if len(parts) < 2 or not parts[-1]:  # noqa: PLR2004 - account and name
         return _filled(resource, value, region, account)
     owner = parts[-2] if re.fullmatch(r"\d{12}", parts[-2]) else account
@@ -132,7 +187,8 @@ def _function(resource: Resource, value: str, region: str, account: str) -> str:
 def _parameter(resource: Resource, value: str, region: str, account: str) -> str:
     """Return the ARN of a parameter: no slash is doubled, and a version or label is no part."""
     if value.startswith("arn:"):
-        return _arn(resource, value, region, account)
+        start, parameter, name = _arn(resource, value, region, account).partition(":parameter/")
+        return start + parameter + name.partition(":")[0]
     return _filled(resource, value.removeprefix("/").partition(":")[0], region, account)
 
 
@@ -154,12 +210,51 @@ def _topic_of(resource: Resource, value: str, region: str, account: str) -> str:
     return value.rpartition(":")[0] if value.count(":") > 5 else value  # noqa: PLR2004
 
 
-def _key(resource: Resource, value: str, region: str, account: str) -> str:
-    """Return the ARN of a KMS key; of an alias, whose key is not known here, that of any key."""
+def _key(resource: Resource, value: str, region: str, account: str) -> str | Arn:
+    """Return the ARN of a KMS key; that of any key of the account where an alias names it."""
     if value.startswith("arn:") and ":alias/" not in value:
         return _arn(resource, value, region, account)
-    name = "*" if "alias/" in value else value
-    return _filled(resource, name, region, account)
+    if "alias/" not in value:
+        return _filled(resource, value, region, account)
+    if value.startswith("arn:"):
+        account = _arn(resource, value, region, account).split(":")[4]
+    return Arn(_filled(resource, "*", region, account), pattern=True)
+
+
+def _secret(resource: Resource, value: str, region: str, account: str) -> str | Arn:
+    """
+    Return the ARN of a secret; a pattern where the six characters at its end aren't known.
+
+    They are missing from a name, and may be missing from an ARN.
+    """
+    if not value.startswith("arn:"):
+        return Arn(_filled(resource, value, region, account), pattern=True)
+    arn = _arn(resource, value, region, account)
+    return arn if _SUFFIXED.fullmatch(arn) else Arn(f"{arn}-??????", pattern=True)
+
+
+def _pattern(resource: Resource, value: str, region: str, account: str) -> Arn:
+    """Return a pattern with a name in it: that of a bucket in front of objects."""
+    if value.startswith("arn:"):
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass a name")
+    return Arn(_filled(resource, value, region, account), pattern=True)
+
+
+def _arn_pattern(resource: Resource, value: str, region: str, account: str) -> Arn:
+    """Return the beginning of a pattern that is an ARN: that of a stream's consumer."""
+    return Arn(_arn(resource, value, region, account), pattern=True)
+
+
+def _log_resource(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of what is tagged; of a log group, without the end that streams have."""
+    return _arn(resource, value, region, account).removesuffix(":*")
+
+
+def _role(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a role by its ARN or its name."""
+    if value.startswith("arn:"):
+        return value
+    return _filled(resource, value, region, account)
 
 
 def _machine(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
@@ -167,17 +262,28 @@ def _machine(resource: Resource, value: str, region: str, account: str) -> str: 
     return ":".join(value.split(":")[:7])
 
 
-READINGS: Mapping[str, Callable[[Resource, str, str, str], str]] = {
+def _consumer_stream(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of the stream that a consumer's ARN begins with."""
+    return _arn(resource, value, region, account).partition("/consumer/")[0]
+
+
+READINGS: Mapping[str, Callable[[Resource, str, str, str], str | Arn]] = {
     "arn": _arn,
+    "arn pattern": _arn_pattern,
     "bucket": _bucket,
     "bus rule": _bus_rule,
+    "consumer's stream": _consumer_stream,
     "copy source": _copy_source,
     "function": _function,
     "key": _key,
     "log group": _log_group,
+    "log resource": _log_resource,
     "machine": _machine,
     "name": _name,
     "parameter": _parameter,
+    "pattern": _pattern,
     "queue": _queue,
+    "role": _role,
+    "secret": _secret,
     "topic of": _topic_of,
 }
