@@ -280,6 +280,13 @@ def test_version_is_not_published_unless_it_is_asked_for() -> None:
         ("sqs", "SendMessage", {"QueueUrl": "https://[/1/public"}),
         ("kinesis", "DescribeStream", {"StreamARN": "x/hidden"}),
         ("dynamodb", "TagResource", {"ResourceArn": "hidden"}),
+        ("dynamodb", "GetItem", {"TableName": "arn:aws:x:us-east-1:1:table/hidden", "Key": {}}),
+        (
+            "lambda",
+            "GetLayerVersion",
+            {"LayerName": "arn:aws:lambda:us-east-1:1:layer:l:3", "VersionNumber": 5},
+        ),
+        ("stepfunctions", "StartExecution", {"stateMachineArn": "x:hidden"}),
         ("logs", "FilterLogEvents", {"logGroupIdentifier": "x:log-group:hidden"}),
         ("events", "DescribeRule", {"Name": "hidden", "EventBusName": "x/default"}),
         (
