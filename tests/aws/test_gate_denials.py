@@ -183,6 +183,18 @@ def test_secret_is_denied_however_it_is_named(app: App) -> None:
     _done(app, calls[:2], everything)
 
 
+def test_secret_is_denied_as_a_parameter_that_refers_to_it(app: App) -> None:
+    """Parameter Store hands it out for who may read both."""
+    app.client("secretsmanager").create_secret(Name="referred", SecretString="top secret")
+    name = "/aws/reference/secretsmanager/referred"
+    calls = [
+        _call("ssm", "get_parameter", Name=name, WithDecryption=True),
+        _call("ssm", "get_parameters", Names=[name], WithDecryption=True),
+    ]
+    _denied(app, calls, allow("ssm:*", on="*"))
+    _done(app, calls, allow("ssm:*", "secretsmanager:GetSecretValue", on="*"))
+
+
 def test_stream_named_twice_is_refused_unless_it_is_the_same(app: App) -> None:
     """Before anything is decided."""
     kinesis = app.client("kinesis")

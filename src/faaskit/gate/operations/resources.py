@@ -237,6 +237,12 @@ def _secret(resource: Resource, value: str, region: str, account: str) -> str | 
     return arn if _SUFFIXED.fullmatch(arn) else Arn(f"{arn}-??????", pattern=True)
 
 
+def _referred_secret(resource: Resource, value: str, region: str, account: str) -> str | Arn:
+    """Return the ARN of the secret that a parameter's name refers to."""
+    name = value.partition("aws/reference/secretsmanager/")[2]
+    return _secret(resource, name.partition(":")[0], region, account)
+
+
 def _pattern(resource: Resource, value: str, region: str, account: str) -> Arn:
     """Return a pattern with a name in it: that of a bucket in front of objects."""
     if value.startswith("arn:"):
@@ -296,6 +302,7 @@ READINGS: Mapping[str, Callable[[Resource, str, str, str], str | Arn]] = {
     "parameter": _parameter,
     "pattern": _pattern,
     "queue": _queue,
+    "referred secret": _referred_secret,
     "role": _role,
     "secret": _secret,
     "topic of": _topic_of,
