@@ -152,6 +152,23 @@ def test_key_is_denied_however_it_is_named(app: App) -> None:
     _done(app, calls[:4], allow("kms:*", on="*"))
 
 
+def test_ciphertext_of_another_key_than_is_named_is_refused(app: App) -> None:
+    """The key that was decided on is the one that is used."""
+    kms = app.client("kms")
+    hidden, public = (kms.create_key()["KeyMetadata"] for _ in range(2))
+    cipher = kms.encrypt(KeyId=hidden["KeyId"], Plaintext=b"top")["CiphertextBlob"]
+    own = kms.encrypt(KeyId=public["KeyId"], Plaintext=b"mine")["CiphertextBlob"]
+    mine = allow("kms:*", on=public["Arn"])
+
+    def again(blob: bytes) -> dict[str, Any]:
+        text = {"base64": base64.b64encode(blob).decode()}
+        keys = {"SourceKeyId": public["KeyId"], "DestinationKeyId": public["KeyId"]}
+        return _call("kms", "re_encrypt", CiphertextBlob=text, **keys)
+
+    assert _outcomes(app, [again(cipher)], mine) == ["IncorrectKeyException"]
+    _done(app, [again(own)], mine)
+
+
 def test_secret_is_denied_however_it_is_named(app: App) -> None:
     """By its name, or by an ARN without the end that AWS draws."""
     secrets = app.client("secretsmanager")
@@ -164,6 +181,18 @@ def test_secret_is_denied_however_it_is_named(app: App) -> None:
     everything = allow("secretsmanager:*", on="*")
     _denied(app, calls, everything, deny("secretsmanager:*", on=arn))
     _done(app, calls[:2], everything)
+
+
+def test_secret_is_denied_as_a_parameter_that_refers_to_it(app: App) -> None:
+    """Parameter Store hands it out for who may read both."""
+    app.client("secretsmanager").create_secret(Name="referred", SecretString="top secret")
+    name = "/aws/reference/secretsmanager/referred"
+    calls = [
+        _call("ssm", "get_parameter", Name=name, WithDecryption=True),
+        _call("ssm", "get_parameters", Names=[name], WithDecryption=True),
+    ]
+    _denied(app, calls, allow("ssm:*", on="*"))
+    _done(app, calls, allow("ssm:*", "secretsmanager:GetSecretValue", on="*"))
 
 
 def test_stream_named_twice_is_refused_unless_it_is_the_same(app: App) -> None:

@@ -17,6 +17,8 @@ __all__ = ["Endpoint"]
 
 # What a reply may hold: it is in memory here, and in the function's.
 _PAYLOAD_LIMIT = 1 << 30
+# The parameter, and member of the reply, that names the key of a ciphertext.
+_DECRYPTED_WITH = {"Decrypt": "KeyId", "ReEncrypt": "SourceKeyId"}
 
 # Makes a client of a service in a region.
 ClientMaker = Callable[[str, str], Any]
@@ -78,6 +80,7 @@ class Endpoint:
         self._refuse_others_queue(parameters.get("QueueUrl"))
         try:
             output = getattr(client, method)(**parameters)
+            _refuse_another_key(call, output)
             return _reply(model, output)
         except ClientError as error:
             return ServiceReply(failure=_failure(model, {**error.response}))
@@ -119,6 +122,22 @@ class Endpoint:
                     )
                     raise Refusal(msg, code="ValidationException") from error
             return client
+
+
+def _refuse_another_key(call: ServiceCall, output: dict[str, Any]) -> None:
+    """
+    Refuse what was decrypted with another key than the one that was decided on.
+
+    AWS does, but some endpoints use whichever key the ciphertext is of. An alias needs no check:
+    it is allowed for those alone who may use every key.
+    """
+    name = _DECRYPTED_WITH.get(call.operation) if call.service == "kms" else None
+    asked, used = (call.parameters.get(name), output.get(name)) if name else (None, None)
+    if not isinstance(asked, str) or not isinstance(used, str) or "alias/" in asked:
+        return
+    if asked.rpartition("/")[2] != used.rpartition("/")[2]:
+        msg = "The key ID in the request does not identify the key that the ciphertext is of."
+        raise Refusal(msg, code="IncorrectKeyException")
 
 
 def _parameters(model: Any, call: ServiceCall) -> dict[str, Any]:

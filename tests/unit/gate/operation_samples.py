@@ -30,6 +30,7 @@ _SPECIAL: dict[str, Any] = {
     "QueueUrl": f"https://sqs.us-east-1.amazonaws.com/{_ACCOUNT}/x-1",
     "Layers": f"arn:aws:lambda:{_REGION}:{_ACCOUNT}:layer:x-1:1",
     "ResourceType": "Parameter",
+    "RotationLambdaARN": f"arn:aws:lambda:{_REGION}:{_ACCOUNT}:function:x-1",
     "SecretId": f"arn:aws:secretsmanager:{_REGION}:{_ACCOUNT}:secret:x-1-AbCdEf",
     "SourceKeyId": "x-2",
     "SourceTableArn": f"arn:aws:dynamodb:{_REGION}:{_ACCOUNT}:table/x-1",

@@ -16,7 +16,8 @@ __all__ = ["READINGS", "Arn", "arn_of", "refuse"]
 
 _LONGEST = 4096  # characters: no name or ARN of AWS's has more
 _ARN_PARTS = 6
-_OF_A_FUNCTION = 6  # colons in its ARN, without a qualifier
+_SERVICE = 2  # the number of its field in an ARN
+_OF_A_FUNCTION = 6  # colons in its ARN, without a qualifier; a layer's has as many
 _SUFFIXED = re.compile(r"arn:.*-[A-Za-z0-9]{6}")
 _BUS = re.compile(r"[._A-Za-z0-9-]+|aws\.partner(/[._A-Za-z0-9-]+)+")
 _LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
@@ -114,6 +115,9 @@ def _arn(resource: Resource, value: str, region: str, account: str) -> str:  # n
     parts = value.split(":", 5)
     if len(parts) != _ARN_PARTS or parts[0] != "arn":
         refuse(f"parameter {resource.source} is {excerpt(value)}: pass an ARN")
+    service = resource.arn.split(":")[_SERVICE] if resource.arn else parts[_SERVICE]
+    if parts[_SERVICE] != service:
+        refuse(f"parameter {resource.source} is {excerpt(value)}, which is no ARN of {service}")
     if parts[3] not in {"", region}:
         refuse(
             f"{excerpt(value)} is not in {region}, where the call goes: use a client of its region"
@@ -233,6 +237,12 @@ def _secret(resource: Resource, value: str, region: str, account: str) -> str | 
     return arn if _SUFFIXED.fullmatch(arn) else Arn(f"{arn}-??????", pattern=True)
 
 
+def _referred_secret(resource: Resource, value: str, region: str, account: str) -> str | Arn:
+    """Return the ARN of the secret that a parameter's name refers to."""
+    name = value.partition("aws/reference/secretsmanager/")[2]
+    return _secret(resource, name.partition(":")[0], region, account)
+
+
 def _pattern(resource: Resource, value: str, region: str, account: str) -> Arn:
     """Return a pattern with a name in it: that of a bucket in front of objects."""
     if value.startswith("arn:"):
@@ -257,9 +267,17 @@ def _role(resource: Resource, value: str, region: str, account: str) -> str:
     return _filled(resource, value, region, account)
 
 
-def _machine(resource: Resource, value: str, region: str, account: str) -> str:  # noqa: ARG001
+def _layer(resource: Resource, value: str, region: str, account: str) -> str:
+    """Return the ARN of a layer by its name or ARN; a version of it is named elsewhere."""
+    arn = _name(resource, value, region, account)
+    if arn.count(":") > _OF_A_FUNCTION:
+        refuse(f"parameter {resource.source} is {excerpt(value)}: pass a layer's name or ARN")
+    return arn
+
+
+def _machine(resource: Resource, value: str, region: str, account: str) -> str:
     """Return the ARN of a state machine, without its version or alias."""
-    return ":".join(value.split(":")[:7])
+    return ":".join(_arn(resource, value, region, account).split(":")[:7])
 
 
 def _consumer_stream(resource: Resource, value: str, region: str, account: str) -> str:
@@ -276,6 +294,7 @@ READINGS: Mapping[str, Callable[[Resource, str, str, str], str | Arn]] = {
     "copy source": _copy_source,
     "function": _function,
     "key": _key,
+    "layer": _layer,
     "log group": _log_group,
     "log resource": _log_resource,
     "machine": _machine,
@@ -283,6 +302,7 @@ READINGS: Mapping[str, Callable[[Resource, str, str, str], str | Arn]] = {
     "parameter": _parameter,
     "pattern": _pattern,
     "queue": _queue,
+    "referred secret": _referred_secret,
     "role": _role,
     "secret": _secret,
     "topic of": _topic_of,
