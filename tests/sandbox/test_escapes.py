@@ -25,6 +25,7 @@ from probes import family, wait_gone
 from faaskit import App, Invocation, Invoker, exceptions, function
 from faaskit.functions import Function
 from faaskit.sandbox import landlock
+from faaskit.sandbox.hierarchies import homes
 
 ESCAPE: Function = function(escapes.attempt, name="escape", memory_size=256, timeout=20)
 SHORT = ESCAPE.with_config(timeout=1)
@@ -32,6 +33,7 @@ SHUT = ESCAPE.with_config(network=False)
 
 NEW_USER, NEW_MOUNTS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000, 0x20000000, 0x40000000
 APP = os.getpid()
+COUNTED = any("memory" in controllers for _, controllers, _ in homes())
 NAMED_SOCKETS_TOLD_APART = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
 
 
@@ -328,7 +330,10 @@ def test_no_key_is_kept(invoker: Invoker) -> None:
 )
 def test_what_it_leaves_is_gone(invoker: Invoker, do: str) -> None:
     """Files, System V objects, settings of the process."""
-    assert tried(invoker, do)[0] == "did"
+    if do in {"leaves_a_segment", "leaves_a_queue"} and not COUNTED:
+        assert tried(invoker, do) == ["refused", "ENOSYS"]  # nobody would count them
+    else:
+        assert tried(invoker, do)[0] == "did"
 
 
 def test_random_numbers_do_not_repeat(invoker: Invoker) -> None:
