@@ -33,7 +33,7 @@ def _way(way: Callable[[], Iterator[float]]) -> Callable[[], Iterator[float]]:
 
 
 def hoard(event: Any, context: Any) -> Any:
-    """Hold ``event["mb"]`` MB in the way that ``event["way"]`` names, for two looks' time."""
+    """Hold ``event["mb"]`` MB in the way that ``event["way"]`` names, for many looks' time."""
     if not event:
         return "calm"
     held = 0.0
@@ -44,7 +44,7 @@ def hoard(event: Any, context: Any) -> Any:
                 break
     except OSError as error:
         return ["refused", errno.errorcode.get(error.errno or 0, str(error)), int(held)]
-    time.sleep(0.2)
+    time.sleep(1)
     return ["held", int(held)]
 
 

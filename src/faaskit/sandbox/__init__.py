@@ -73,8 +73,9 @@ group for each controller before any code of the user's runs in it (cgroups.py).
 a fork bomb forks. *memory* has everything that no resident set has: its limit is memory size plus
 storage plus the kernel's own, since /tmp is memory, too; the memory size itself is held by the
 watchdog, which takes files in memory from the group's counters. *cpu* has a quota only once a tree
-was ahead of its share: under version 1 the tree is moved to a group of its own then, for to join
-one more at each fork costs all calls. Groups are used again, the longest unused first.
+was ahead of its share; before that it keeps a thousand processes that compute from having more of
+the processors than a launcher that has no priority. Groups are used again, the longest unused
+first.
 
 Without, the watchdog walks trees, looks through descriptors a slice at a time, adds page tables,
 and holds the share of CPU by SIGSTOP.

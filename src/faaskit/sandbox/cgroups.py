@@ -77,15 +77,12 @@ class Group:
         self._memory_limit = 0
         self._oom_kills = 0
         self._may_fork = True
-        self._quota = 0.0
-        self._moved = False  # whether somebody was moved to a cpu group of its own
+        self._has_quota = False
         self.doors: list[int] = []
         self._first = ""  # where the members are listed
         self._files: dict[str, int] = {}  # those that are read at each call, by their path
         try:
-            for version, folder in dict.fromkeys(folders.values()):
-                if version == 1 and folder == folders.get("cpu", (0, ""))[1]:
-                    continue  # joined by those alone that have to be held back
+            for _, folder in dict.fromkeys(folders.values()):
                 self._first = self._first or folder
                 path = f"{folder}/cgroup.procs"
                 self.doors.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
@@ -222,31 +219,14 @@ class Group:
 
     # CPU
 
-    def hold_cpu(self, vcpus: float, pids: list[int]) -> bool:
+    def hold_cpu(self, vcpus: float) -> None:
         """
-        Hold processes, and all that they will fork, to a share of CPU.
+        Hold it to a share of CPU.
 
-        Under version 1 they are moved one by one. One that forks at this moment may have a
-        child that is not: the next look finds it.
-
-        Returns:
-            False if none of them could be moved.
+        Raises:
+            OSError: Somebody has removed it.
         """
         version, folder = self._folders["cpu"]
-        try:
-            if self._quota != vcpus:
-                self._set_quota(version, folder, vcpus)
-            if version == 1:
-                self._moved = True
-                inside = set(_members(folder))
-                for pid in pids:
-                    if pid not in inside:
-                        _try_write(f"{folder}/cgroup.procs", str(pid))
-        except OSError:
-            return False
-        return True
-
-    def _set_quota(self, version: int, folder: str, vcpus: float) -> None:
         quota = max(_LEAST_QUOTA_US, int(vcpus * _PERIOD_US))
         period = max(_PERIOD_US, int(quota / vcpus))
         if version == 1:
@@ -254,13 +234,13 @@ class Group:
             _write(f"{folder}/cpu.cfs_quota_us", str(quota))
         else:
             _write(f"{folder}/cpu.max", f"{quota} {period}")
-        self._quota = vcpus
+        self._has_quota = True
 
     def free_cpu(self) -> None:
         """Hold it to no share of CPU any more: what is to die has to run for that."""
-        if not self._quota:
+        if not self._has_quota:
             return
-        self._quota = 0.0
+        self._has_quota = False
         version, folder = self._folders["cpu"]
         if version == 1:
             _try_write(f"{folder}/cpu.cfs_quota_us", "-1")
@@ -281,7 +261,7 @@ class Group:
     def is_clean(self) -> bool:
         """Return whether nobody is in it, and little of what was charged to it is left."""
         occupied = self.tasks() if self.counts_processes else len(_members(self._first))
-        if occupied or (self._moved and _members(self._folders["cpu"][1])):
+        if occupied:
             return False
         if not self.counts_memory or self.memory() <= _LEFT_CHARGED:
             return True
@@ -292,7 +272,6 @@ class Group:
     def make_ready(self) -> None:
         """Undo what was set for the one that had it."""
         self.free_cpu()
-        self._moved = False
         self.ran_out_of_memory()
         if not self._may_fork:
             self.allow_forks()

@@ -26,6 +26,7 @@ __all__ = ["CpuShare"]
 
 _BURST_NS = 5_000_000
 _SAVED_UP_NS = 50_000_000
+_CALM_NS = 500_000_000
 _SHORTEST_LOOK_NS = 1_000_000
 _LOOK_WHILE_STOPPED_NS = 5_000_000
 _LOOK_WHILE_HELD_NS = 20_000_000
@@ -66,6 +67,8 @@ class CpuShare:
         # By the kernel's quota
         self._held_since = 0
         self._throttled_before = 0
+        self._throttled_last = 0
+        self._held_at = 0  # when it was last seen to be kept from running
         # By signals
         # By pid: CPU time when it was last looked at, and whether it was seen to be still.
         self._stopped: dict[int, tuple[int, bool]] = {}
@@ -85,7 +88,7 @@ class CpuShare:
         self._count(root, pids)
         ahead = self.used_ns - int(self._vcpus * (now - self._started))
         if self._group is not None:
-            look_again = self._step_by_quota(self._group, now, ahead, pids)
+            look_again = self._step_by_quota(self._group, now, ahead)
         else:
             look_again = self._step_by_signals(now, ahead, pids)
         if look_again:
@@ -104,25 +107,29 @@ class CpuShare:
         total = sum(seen.values()) + max(self._ended, reaped) - self._before
         self.used_ns = max(self.used_ns, total)
 
-    def _step_by_quota(self, group: Group, now: int, ahead: int, pids: list[int]) -> int:
+    def _step_by_quota(self, group: Group, now: int, ahead: int) -> int:
         """Return when to look again; 0 where it is not held."""
         if not self._held_since:
             if ahead <= _BURST_NS:
                 return 0
             self._throttled_before = group.throttled_ns() - self.throttled_ns
-            if not group.hold_cpu(self._vcpus, pids):
-                self._group = None  # somebody has removed it
-                return self._step_by_signals(now, ahead, pids)
-            self._held_since = now
+            try:
+                group.hold_cpu(self._vcpus)
+            except OSError:  # somebody has removed it
+                self._group = None
+                return now
+            self._held_since = self._held_at = now
             return now + _LOOK_WHILE_STOPPED_NS
         # The kernel adds up what each processor was kept from.
         throttled = group.throttled_ns() - self._throttled_before
+        if throttled != self._throttled_last:
+            self._throttled_last, self._held_at = throttled, now
         self.throttled_ns = max(self.throttled_ns, min(throttled, now - self._started))
-        if ahead < -_SAVED_UP_NS:
+        # Not by what was counted alone: of lives that are over between two looks not all is.
+        if ahead < -_SAVED_UP_NS and now - self._held_at > _CALM_NS:
             group.free_cpu()
             self._held_since = 0
             return 0
-        group.hold_cpu(self._vcpus, pids)  # and those that were forked meanwhile
         return now + _LOOK_WHILE_HELD_NS
 
     def _step_by_signals(self, now: int, ahead: int, pids: list[int]) -> int:

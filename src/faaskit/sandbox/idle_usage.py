@@ -8,6 +8,7 @@ looked at once in a second, and ended where it uses more than a little.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from . import usage
@@ -73,9 +74,12 @@ class IdleUsage:
         self._next = _NEVER
         before, self._parked = self._parked, {}
         known: set[int] = set()
+        unnamed: Counter[int] = Counter()
         parked = False
         for watched in environments:
             known.update(pid for pid in (watched.pid, watched.init) if pid)
+            if watched.jailed and not watched.init and watched.template is not None:
+                unnamed[watched.template.watched.number] += 1
             if watched.told or not watched.is_parked(self._table):
                 continue
             parked = True
@@ -89,7 +93,8 @@ class IdleUsage:
             for template in ready
         }
         for template in ready:
-            reason = self._templates[template.watched.number].check(now, known)
+            number = template.watched.number
+            reason = self._templates[number].check(now, known, unnamed[number])
             if reason:
                 yield template.watched, reason
         if ready:
@@ -119,8 +124,15 @@ class _TemplateUsage:
         # Its memory is being moved into huge pages, for as long as INIT took at most.
         self._begin = now + (template.ready_at - template.made_at) + _S
 
-    def check(self, now: int, known: set[int]) -> str:
-        """Return what is wrong with it, in words; empty where nothing is."""
+    def check(self, now: int, known: set[int], unnamed: int) -> str:
+        """
+        Return what is wrong with it, in words; empty where nothing is.
+
+        Args:
+            now: Monotonic, in ns.
+            known: Pids of environments, and of those first processes that are known.
+            unnamed: How many of its environments have a first process that is not.
+        """
         pid = self._template.watched.pid
         if pid is None or now < self._begin:
             return ""
@@ -132,7 +144,8 @@ class _TemplateUsage:
             if usage.state(child) not in (b"Z", b"X", b"")
         }
         self._strangers = {child: self._strangers.get(child, now) for child in strangers}
-        if any(now - since > _REPORT_DUE_NS for since in self._strangers.values()):
+        old = [pid for pid, since in self._strangers.items() if now - since > _REPORT_DUE_NS]
+        if len(old) > unnamed:
             return "it has started a process after INIT"
         cpu, forks = usage.cpu_time_ns(pid), self._template.forks
         used, forked = cpu - self._cpu, forks - self._forks

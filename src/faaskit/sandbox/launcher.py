@@ -45,6 +45,7 @@ _S = 1_000_000_000
 _FORK_TIMEOUT_NS = 10 * _S
 _EOF_GRACE_NS = _S // 5
 _AWAKE_NS = _S // 10  # it goes on looking for so long after the last call
+_LONGEST_REST_NS = _S // 10
 _FIRST_LOOK_AT_PARKED_NS = _S // 5
 _KERNEL_MEMORY = 64 * 1024 * 1024  # of 1,024 threads 26 MB, and of all else that a function has
 _LONGEST_SLEEP_MS = 3_600_000  # poll takes no more than 2^31
@@ -279,6 +280,8 @@ class Launcher:
             try:
                 watched.group = self._take_group(order)
                 doors = [] if watched.group is None else watched.group.doors
+                # Who can't fork is found in its group; else all end with pid 1 of their namespace.
+                order["names_init"] = template.jailed and not _counts_processes(watched)
                 socket.send_fds(template.link, [json.dumps(order).encode()], [*pipes, *doors])
             except OSError as error:
                 self._forget(watched)
@@ -443,7 +446,8 @@ class Launcher:
     def _forked(self, watched: Watched, pid: int) -> None:
         template = watched.template
         assert template is not None
-        if watched.pid is not None or (watched.ender < 0 and template.jailed):
+        needs_init = template.jailed and not _counts_processes(watched)
+        if watched.pid is not None or (needs_init and watched.ender < 0):
             return
         if not _is_child_of(pid, template):
             return  # it has ended, and that report is on its way; or this is no environment
@@ -586,7 +590,8 @@ class Launcher:
         # that starts now is seen within a tick. By its own time: where it can't run ahead of
         # others a look may take long because they have the processor, and is needed then.
         spent = time.thread_time_ns() - began
-        rested = max(min(next_tick, now + TICK_NS), now + 9 * spent)
+        # But there is a longest time between two looks, for memory grows meanwhile.
+        rested = max(min(next_tick, now + TICK_NS), now + min(9 * spent, _LONGEST_REST_NS))
         self._next_tick = min(rested, next_deadline)
 
     def _running(self, now: int) -> list[tuple[Watched, int]]:
@@ -708,6 +713,10 @@ def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
             return int(reports.CREDENTIALS.unpack(data[: reports.CREDENTIALS.size])[0])
     return 0
+
+
+def _counts_processes(watched: Watched) -> bool:
+    return watched.group is not None and watched.group.counts_processes
 
 
 def _ended_with(template: Template | None) -> str:

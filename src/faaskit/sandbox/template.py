@@ -295,7 +295,7 @@ class _Forker:
 
     def _fork(self, order: dict[str, Any], descriptors: list[int], init: int) -> None:
         own, number = os.getpid(), order["number"]
-        if self._jailed:
+        if self._jailed and order["names_init"]:
             # By its pid, which the kernel translates, and not by a descriptor: one that is under
             # way counts for this user, whose other functions may hold as many as there may be.
             self._report(reports.Report(reports.INIT_MADE, number), of=self._inits[init])

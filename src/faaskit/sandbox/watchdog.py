@@ -72,6 +72,7 @@ class Watchdog:
         self._memfds = memfds
         self._condemn = condemn
         self._errands = errands
+        self._may_starve = os.geteuid() != 0
 
     def deadline(self, watched: Watched) -> int:
         """Return when its time is up, in monotonic ns; 0 while nothing runs in it, or OVER."""
@@ -143,7 +144,12 @@ class Watchdog:
             self._saw(watched, root)
             self._condemn(watched, "out_of_memory")
             return False
-        if group is None or not group.counts_processes:
+        if group is not None and group.counts_processes:
+            # The kernel refuses more. Where a thousand that compute could keep this process from
+            # the processor, one that is full is ended all the same.
+            if self._may_starve and not group.limits_cpu and len(below) >= limits.PROCESSES - 1:
+                return self._end_bomb(watched)
+        else:
             threads = usage.threads(pid) + sum(map(usage.threads, below))
             if threads > limits.PROCESSES:
                 return self._end_bomb(watched)

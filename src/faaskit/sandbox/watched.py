@@ -37,7 +37,8 @@ class Watched:
         pid: On the host; None until the kernel has told it.
         pidfd: Of that process.
         init: In a jail, the pid of an environment's idle first process.
-        ender: In a jail, the pidfd of the process that takes all others with it; else -1.
+        ender: In a jail, the pidfd of the process that takes all others with it, where no pids
+            cgroup lists them; else -1.
         group: Its cgroups, where there are any.
         deadline: Set by the launcher itself, in monotonic ns; 0 for none.
         hung_up: Whether it closed its channel.
