@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 from collections import deque
 
 from .hierarchies import homes, turned_on
@@ -21,6 +22,7 @@ from .limits import PROCESSES
 __all__ = ["Group", "Groups", "remove_group"]
 
 _PERIOD_US = 20_000
+_FILES_TO_KEEP = 8192  # six for each group that was ever needed at one time
 _LEAST_QUOTA_US = 1000  # the kernel takes no less
 # What a former environment may leave charged to a group that the next one gets: pages of files
 # that it was the first to read, which the kernel takes back when they are in the way.
@@ -66,40 +68,57 @@ class Group:
     Args:
         number: Its own.
         folders: Its folder for each controller, and the version.
-
-    Attributes:
-        doors: Descriptors by which a process of any user joins it, writing 0.
+        keep_open: Whether the files that are used at each call stay open between calls: to find
+            one is most of a read.
     """
 
-    def __init__(self, number: int, folders: dict[str, tuple[int, str]]) -> None:
+    def __init__(
+        self, number: int, folders: dict[str, tuple[int, str]], *, keep_open: bool
+    ) -> None:
         self.number = number
         self._folders = folders
+        self._keep_open = keep_open
         self._memory_limit = 0
         self._oom_kills = 0
         self._may_fork = True
         self._has_quota = False
-        self.doors: list[int] = []
-        self._first = ""  # where the members are listed
-        self._files: dict[str, int] = {}  # those that are read at each call, by their path
+        self._doors: list[int] = []
+        self._first = next(iter(folders.values()))[1]  # where the members are listed
+        self._files: dict[str, int] = {}  # by their path
+
+    def open_doors(self) -> list[int]:
+        """
+        Return descriptors by which a process of any user joins it, writing 0.
+
+        Raises:
+            OSError: Somebody has removed it, or this process has too many files open.
+        """
         try:
-            for _, folder in dict.fromkeys(folders.values()):
-                self._first = self._first or folder
-                path = f"{folder}/cgroup.procs"
-                self.doors.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+            if not self._doors:
+                for _, folder in dict.fromkeys(self._folders.values()):
+                    path = f"{folder}/cgroup.procs"
+                    self._doors.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
         except OSError:
             self.close()
             raise
+        return self._doors
+
+    def release_doors(self) -> None:
+        """Close the descriptors of ``open_doors``, unless they are kept."""
+        if not self._keep_open:
+            self.close()
 
     def close(self) -> None:
         """Close what it has open."""
-        while self.doors:
-            os.close(self.doors.pop())
+        while self._doors:
+            os.close(self._doors.pop())
         while self._files:
             os.close(self._files.popitem()[1])
 
     def _reread(self, controller: str, name: str) -> str:
-        """Return a file's text by a descriptor that is kept: to find it is most of a read."""
         path = f"{self._folders[controller][1]}/{name}"
+        if not self._keep_open:
+            return _read(path)
         if path not in self._files:
             self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return os.pread(self._files[path], 4096, 0).decode("ascii", "replace")
@@ -137,11 +156,6 @@ class Group:
     def counts_processes(self) -> bool:
         """Whether the kernel limits its processes and threads."""
         return "pids" in self._folders
-
-    @property
-    def lists_members(self) -> bool:
-        """Whether all that it started are in it from their first moment."""
-        return bool(self._first)
 
     def members(self) -> list[int]:
         """Return the pids in it; none where somebody has removed it."""
@@ -315,6 +329,8 @@ class Groups:
         self._free: deque[Group] = deque()
         self._all: list[Group] = []
         self._made = 0
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self._keep_open = hard >= _FILES_TO_KEEP
         for hierarchy, controllers, home in homes():
             folder = f"{home}/{name}"
             try:
@@ -347,7 +363,7 @@ class Groups:
             folders[controller] = version, f"{parent}/{number}"
         for _, folder in set(folders.values()):
             os.makedirs(folder, exist_ok=True)  # with the parent, if somebody removed that
-        group = Group(number, folders)
+        group = Group(number, folders, keep_open=self._keep_open)
         group.allow_forks()
         self._all.append(group)
         return group
@@ -378,6 +394,11 @@ class Groups:
         for group in self._all:
             group.forbid_forks()
             group.free_cpu()
+
+    def close_files(self) -> None:
+        """Close what the groups have open: nobody joins any more."""
+        for group in self._all:
+            group.close()
 
     def close(self) -> None:
         """Remove all groups; those that still have a process are left to the next sweep."""

@@ -7,6 +7,7 @@ Runs in the launcher; stdlib only. Nothing here waits for what it kills, but for
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -79,8 +80,11 @@ class Clearing:
         for used in self._used_groups:
             try:
                 clean = used.is_clean()
-            except OSError:  # somebody has removed it: nobody was in it any more
-                self._groups.discard(used)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENODEV):
+                    self._groups.discard(used)  # somebody has removed it: nobody was in it
+                else:
+                    still.append(used)  # this process has too many files open for the moment
                 continue
             if clean:
                 self._groups.give_back(used)
@@ -137,6 +141,7 @@ class Clearing:
 
     def end(self, templates: Iterable[int]) -> None:
         """Kill everything, beginning with the templates, and wait until it is gone."""
+        self._groups.close_files()
         self._groups.forbid_all_forks()
         for pid in templates:
             tree.kill_tree(pid)
@@ -150,7 +155,8 @@ class Clearing:
                 os.wait4(-1, 0)
                 while os.wait4(-1, os.WNOHANG)[0]:
                     pass
-        subprocess.run(["rm", "-rf", "--", self._folder], check=False)
+        with contextlib.suppress(OSError):  # left to the next sweep
+            subprocess.run(["rm", "-rf", "--", self._folder], check=False)
         self._groups.close()
 
 

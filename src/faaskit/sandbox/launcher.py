@@ -199,6 +199,13 @@ class Launcher:
             self._stay_awake()
             for order in json.loads(message):
                 taken = order.get("fds", 0)
+                if len(fds) < taken:
+                    # This process had no room for them all. The app hears it by the end of the
+                    # pipe that the verdict would come by.
+                    for descriptor in fds:
+                        os.close(descriptor)
+                    fds = []
+                    continue
                 self._orders[order["op"]](self, order, fds[:taken])
                 fds = fds[taken:]
 
@@ -279,7 +286,7 @@ class Launcher:
             self._environments[watched.number] = watched
             try:
                 watched.group = self._take_group(order)
-                doors = [] if watched.group is None else watched.group.doors
+                doors = [] if watched.group is None else watched.group.open_doors()
                 # Who can't fork is found in its group; else all end with pid 1 of their namespace.
                 order["names_init"] = template.jailed and not _counts_processes(watched)
                 socket.send_fds(template.link, [json.dumps(order).encode()], [*pipes, *doors])
@@ -290,6 +297,8 @@ class Launcher:
                 template.reports_left += _REPORTS_OF_AN_ENVIRONMENT
                 template.forks += 1
                 self._forking[watched.number] = time.monotonic_ns()
+        if watched.group is not None:
+            watched.group.release_doors()
         for descriptor in pipes:
             os.close(descriptor)
 
@@ -428,11 +437,12 @@ class Launcher:
             watched.pid, watched.pidfd = pid, os.pidfd_open(pid)
         if watched.group is not None:
             try:
-                for door in watched.group.doors:
+                for door in watched.group.open_doors():
                     os.write(door, str(pid).encode())
             except OSError as error:
                 template.failure = "move a template to its cgroups", error.errno or 0
                 raise
+            watched.group.release_doors()
         elif template.jailed:
             template.mounts = usage.mounts(pid)
         template.greeted = True

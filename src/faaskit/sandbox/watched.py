@@ -87,7 +87,7 @@ class Watched:
         parents are. Else they are walked, and the walk ends where there are too many.
         """
         group = self.group
-        if group is not None and group.lists_members:
+        if group is not None:
             with contextlib.suppress(OSError):  # somebody has removed it
                 if group.counts_processes and group.tasks() <= 1:
                     return []
