@@ -36,7 +36,7 @@ def test_share_of_cpu_is_held_against_resistance(invoker: Invoker, way: str) -> 
     invocation = invoker.invoke(HOG, {"way": way, "seconds": SECONDS})
     if way != "plainly" and not BY_THE_KERNEL and invocation.status == "exit":
         assert "resumed itself" in str(invocation.error)
-        assert invocation.meter.cpu_time_ms < VCPUS * SECONDS * 1000
+        assert invocation.meter.cpu_time_ms < 1000  # of the 6,000 that it wanted
     else:
         # Loosely: benchmarks tell how exactly. Those that share it take longer.
         most_ms = 1.5 * VCPUS * invocation.meter.duration_ms + 50
