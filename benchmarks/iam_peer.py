@@ -233,7 +233,7 @@ def main() -> int:
     print(f"{options.requests} requests, seed {options.seed}, {seconds:.0f} s")
     for (mine, theirs), count in comparison.pairs.most_common():
         print(f"{count:8} {mine} here, {theirs} there")
-    print("Disagreements, by class; both deny alike is none:")
+    print("Disagreements, by class; where both deny alike they agree:")
     for found, count in sorted(comparison.classes.items(), key=lambda one: (one[0][0], -one[1])):
         print(f"{count:8} {found[0]}: {found[1]}")
         for example in comparison.examples[found][: options.examples]:

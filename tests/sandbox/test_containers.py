@@ -273,7 +273,7 @@ ORDINARY = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
     reason="this host lets nobody make such a user namespace",
 )
 def test_memory_that_a_running_tmp_holds_is_known_to_an_ordinary_user(tmp_path: Path) -> None:
-    """Who owns the user namespaces may look into them."""
+    """The owner of a user namespace may look into it."""
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(AS_ORDINARY_USER))
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""What INIT leaves open: opened anew for each call, or else INIT runs in each of them."""
+"""Files that INIT leaves open: opened anew for each call, or else INIT runs in each of them."""
 
 from __future__ import annotations
 

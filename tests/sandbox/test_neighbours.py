@@ -1,4 +1,4 @@
-"""What the kernel counts for a user, or takes long to look at, is no neighbour's business."""
+"""Calls beside a function that uses up what is counted for a user, or the watchdog's time."""
 
 from __future__ import annotations
 

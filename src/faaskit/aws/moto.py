@@ -43,10 +43,10 @@ class Moto:
 
     def start(self, services: Collection[str]) -> None:
         """
-        Start the server, and have it load services, before a function's time counts.
+        Start the server and load services in it, before a function's time counts.
 
         Args:
-            services: botocore's names; one that is unknown is none of the server's.
+            services: botocore's names; those that the server does not know are ignored.
 
         Raises:
             MissingExtraError: boto3 or moto is not installed.
@@ -148,7 +148,7 @@ class _Server:
 
     @property
     def ready(self) -> bool:
-        """Whether it answers; before, it is starting."""
+        """True once it answers; until then it is starting."""
         return self._answers.is_set()
 
     def wait(self) -> None:

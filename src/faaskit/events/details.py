@@ -1,4 +1,4 @@
-"""How much of a function's own text is kept and logged when an event fails. Pure."""
+"""Bounds on the function's text that is kept and logged when an event fails. Pure."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from faaskit.iam.matching import split_tokens
 from faaskit.iam.policies import Attached, Clause, use_at
 from faaskit.iam.principals import Caller, Grant, partition_of
 from faaskit.iam.refusal import shortened
-from faaskit.iam.reserved import reason_against_change
+from faaskit.iam.reserved_names import reason_against_change
 from faaskit.iam.rules import Question
 from faaskit.iam.statements import Statement
 from faaskit.iam.variables import UNKNOWN

@@ -298,7 +298,7 @@ def _reason_against(statement: Statement, use: Use) -> str | None:
 
 def _reason_against_trust(statement: Statement) -> str | None:
     if (statement.resource or statement.not_resource) is not None:
-        return "it names a resource; that is the role itself, so there is none"
+        return "it names a resource; a trust policy is about its own role, so it must not"
     if statement.not_principal is not None:
         return "it has NotPrincipal, which is not taken"
     actions = frozenset(action.lower() for action in each(statement.action))

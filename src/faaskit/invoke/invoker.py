@@ -30,7 +30,7 @@ from faaskit.exceptions import (
     SandboxError,
 )
 from faaskit.invoke.acceptance import ACCEPT_VARIABLE, accepted, accepted_in, declared, refusal
-from faaskit.invoke.answering import Answering, CallThreads
+from faaskit.invoke.call_threads import Answering, CallThreads
 from faaskit.invoke.concurrency import Concurrency, Need
 from faaskit.invoke.endings import error_for, error_type_of, payload_of, status_of
 from faaskit.invoke.invocation import Access, Invocation
@@ -641,7 +641,7 @@ class _Run:
 
 
 class _Handle:
-    """Where another thread finds the environment that it wants to kill, and its callees."""
+    """The environment of a call, and its callees, for another thread that kills them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -56,7 +56,7 @@ class Ballast:
                 os.close(descriptor)
 
     def give_up(self) -> bool:
-        """Remove the file; return False where there is none."""
+        """Remove the file; return False if it does not exist."""
         try:
             self._path.unlink()
         except FileNotFoundError:

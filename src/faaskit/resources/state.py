@@ -183,7 +183,7 @@ class State:
 
     @property
     def folder(self) -> Path:
-        """Where it is; opens it. Does not wait for writes, once it is open."""
+        """The folder's path; opens it. Does not wait for writes, once it is open."""
         return self._opened_session().folder
 
     @property

@@ -44,7 +44,7 @@ class CallQueue(Generic[_T]):
         self._waiting.append((call, size))
 
     def next(self) -> _T | None:
-        """Return the call whose turn it is; None while one is under way, or there is none."""
+        """Return the call whose turn it is; None while one is under way, or none waits."""
         if self._under_way is not None or not self._waiting:
             return None
         call, self._under_way = self._waiting.popleft()

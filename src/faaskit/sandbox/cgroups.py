@@ -144,17 +144,17 @@ class Group:
 
     @property
     def counts_memory(self) -> bool:
-        """Whether the kernel limits its memory."""
+        """True if the kernel limits its memory."""
         return "memory" in self._folders
 
     @property
     def limits_cpu(self) -> bool:
-        """Whether the kernel can hold it to a share of CPU."""
+        """True if the kernel can hold it to a share of CPU."""
         return "cpu" in self._folders
 
     @property
     def counts_processes(self) -> bool:
-        """Whether the kernel limits its processes and threads."""
+        """True if the kernel limits its processes and threads."""
         return "pids" in self._folders
 
     def members(self) -> list[int]:

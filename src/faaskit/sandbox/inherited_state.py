@@ -39,7 +39,7 @@ _NAME_LIMIT = 200
 
 
 class Before:
-    """What is open before INIT, and so none of its doing."""
+    """The descriptors and mappings that are there before INIT, and so not its doing."""
 
     __slots__ = ("descriptors", "mappings")
 

@@ -102,7 +102,7 @@ class Watched:
 
     def is_crowded(self) -> bool:
         """
-        Whether there are more processes in it than there may be.
+        Return True if there are more processes in it than there may be.
 
         On a host without priorities a thousand that compute leave the launcher a moment at a
         time, and to walk them takes many. To count those of a pid namespace takes one.
@@ -114,7 +114,7 @@ class Watched:
         return there > limits.PROCESSES
 
     def is_parked(self, table: Table) -> bool:
-        """Whether it waits for an event, and nobody has claimed it."""
+        """Return True while it waits for an event and nobody has claimed it."""
         row = self.row
         return bool(
             row and self.pid is not None and not table.cpu_before[row] and not table.deadline[row]

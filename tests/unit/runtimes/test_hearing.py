@@ -1,4 +1,4 @@
-"""What is made of what is heard: the duration of one that was killed ends with the kill."""
+"""Outcomes of a session: the duration of a call that was killed ends with the kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the promises and limits go: from facts of a host, as data."""
+"""Findings about promises and limits: from facts of a host, as data."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_controller_that_is_not_there_is_not_used(tmp_path: Path) -> None:
 
 
 def test_group_without_its_files_is_not_used(tmp_path: Path) -> None:
-    """What is mounted over it may be anything."""
+    """Something else may be mounted over it."""
     top = tmp_path / "top"
     top.mkdir()
     assert found(top, top) == ("", set())

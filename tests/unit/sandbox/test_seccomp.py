@@ -82,7 +82,7 @@ def test_filter_refuses_listed_numbers_alone(machine: str, system_v: bool) -> No
         refused = name and name not in BY_ARGUMENT and not (system_v and name in SYSTEM_V)
         expected = fails(errno.ENOSYS) if refused or number >= 0x40000000 else ALLOWED
         if name in {"socket", "socketpair"}:
-            expected = fails(errno.EAFNOSUPPORT)  # family 0 is none
+            expected = fails(errno.EAFNOSUPPORT)  # there is no family 0
         assert run(steps, architecture.audit, number) == expected, (number, name)
 
 
@@ -148,5 +148,5 @@ def test_filter_refuses_leases_alone(machine: str) -> None:
 
 
 def test_program_is_for_this_machine() -> None:
-    """Where the tests run the filter is there at all."""
+    """The filter exists where the tests run."""
     assert platform.machine() in ARCHITECTURES

@@ -1,4 +1,4 @@
-"""The sweep: what is another launcher's that is gone, and only of this boot and pid namespace."""
+"""The sweep: it removes what a launcher left that is gone, of this boot and pid namespace alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_living_launcher_is_not_gone() -> None:
 
 
 def test_launcher_is_gone_when_its_pid_is_anothers() -> None:
-    """A pid alone is no name."""
+    """A pid alone does not identify a launcher."""
     assert sweep.owner_is_gone(gone())
 
 

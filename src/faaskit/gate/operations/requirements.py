@@ -56,7 +56,7 @@ def _unknown(_kind: str, _value: str) -> None:
 
 @frozen
 class _Place:
-    """Where a call goes, for the ARNs of what it names."""
+    """The region and account of a call, for the ARNs of what it names."""
 
     region: str
     accounts: Accounts

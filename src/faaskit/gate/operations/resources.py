@@ -117,7 +117,7 @@ def _arn(resource: Resource, value: str, region: str, account: str) -> str:  # n
         refuse(f"parameter {resource.source} is {excerpt(value)}: pass an ARN")
     service = resource.arn.split(":")[_SERVICE] if resource.arn else parts[_SERVICE]
     if parts[_SERVICE] != service:
-        refuse(f"parameter {resource.source} is {excerpt(value)}, which is no ARN of {service}")
+        refuse(f"parameter {resource.source} is {excerpt(value)}, which is not an ARN of {service}")
     if parts[3] not in {"", region}:
         refuse(
             f"{excerpt(value)} is not in {region}, where the call goes: use a client of its region"

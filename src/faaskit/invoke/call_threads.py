@@ -54,7 +54,7 @@ class CallThreads:
 
     @property
     def full(self) -> bool:
-        """Whether too many abandoned calls are under way for another call to begin."""
+        """True if too many abandoned calls are under way for another call to begin."""
         return self._abandoned >= ABANDONED_MAX or self._abandoned_bytes >= _ABANDONED_BYTES
 
     def run(self, job: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from probes import until
 
-from faaskit.invoke.answering import ABANDONED_MAX, Answering, CallThreads
+from faaskit.invoke.call_threads import ABANDONED_MAX, Answering, CallThreads
 from faaskit.runtimes.contract import ServiceCall, ServiceReply
 
 pytestmark = pytest.mark.timeout(40)
