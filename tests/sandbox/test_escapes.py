@@ -34,6 +34,7 @@ SHUT = ESCAPE.with_config(network=False)
 NEW_USER, NEW_MOUNTS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000, 0x20000000, 0x40000000
 APP = os.getpid()
 COUNTED = any("memory" in controllers for _, controllers, _ in homes())
+BY_THE_KERNEL = any("cpu" in controllers for _, controllers, _ in homes())
 NAMED_SOCKETS_TOLD_APART = landlock.abi() >= landlock.RESOLVE_UNIX_ABI
 
 
@@ -440,7 +441,7 @@ def test_cpu_is_held(invoker: Invoker, event: Any) -> None:
     assert invocation.result() == ["did", "burnt"]
     assert meter.memory_tier.vcpus * 0.5 < share < meter.memory_tier.vcpus * 1.25
     # The kernel counts what the share kept it from, and not what a busy host did.
-    assert meter.cpu_throttled_ms > 100
+    assert meter.cpu_throttled_ms > (100 if BY_THE_KERNEL else 1000)
 
 
 def test_a_throttled_function_keeps_what_it_stopped_itself(invoker: Invoker) -> None:
