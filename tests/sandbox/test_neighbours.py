@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import hoards
 import hostile
 import hostile_init
 import pytest
-from probes import Lifeline, family, wait_gone
+from probes import Lifeline, family, parked_of, until, wait_gone
 
 from faaskit import Invoker, function
 from faaskit.functions import Function
@@ -28,6 +29,23 @@ def invoker() -> Iterator[Invoker]:
         yield made
         processes = family(made)
     wait_gone(processes)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a function as another user")
+def test_functions_of_a_root_app_have_host_users_of_their_own() -> None:
+    """Limits that the kernel counts for a user are then shared by no two functions."""
+    with Invoker("namespace") as made:
+        made.warm(HONEST, 1)
+        first = {one.uids().real for one in until(lambda: parked_of(made), "a parked one")}
+        made.warm(HONEST.with_config(environment={"OTHER": "1"}), 1)
+        both = until(lambda: _users(made) - first, "one of the other function") | first
+    assert len(first) == 1
+    assert len(both) == 2
+    assert 0 not in both
+
+
+def _users(invoker: Invoker) -> set[int]:
+    return {one.uids().real for one in parked_of(invoker)}
 
 
 def test_descriptors_in_flight_keep_nobody_from_starting(
